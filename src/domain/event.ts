@@ -1,0 +1,121 @@
+/** The events of a run's history: what happened, in the order in which it happened. Nothing else moves a run. */
+
+import type { Labels } from "./alert.ts";
+import type { Json } from "./json.ts";
+
+/** What started a run. */
+export type Trigger =
+  | {
+      readonly kind: "alert";
+      readonly source: string;
+      readonly fingerprint: string;
+      readonly startsAt: string;
+      readonly labels: Labels;
+      readonly annotations: Labels;
+      /** True where Alertmanager cut the notification (`max_alerts`): this is not the whole truth. */
+      readonly partial: boolean;
+    }
+  | { readonly kind: "request"; readonly by: string; readonly reason: string }
+  | { readonly kind: "schedule"; readonly due: string };
+
+export type Outcome =
+  | "fixed"
+  | "ineffective"
+  | "nothing-to-do"
+  | "declined"
+  | "expired"
+  | "cancelled"
+  | "resolved"
+  | "refused"
+  | "failed"
+  | "unknown";
+
+/** Why a change waits for people. */
+export type AskReason = "playbook-asks" | "risk-high" | "risk-irreversible" | "budget-spent";
+
+/** One window of a budget, as counted before a change. */
+export interface BudgetUse {
+  readonly limit: number;
+  readonly windowMs: number;
+  readonly used: number;
+}
+
+/** What happened. `at`, RFC 3339 in UTC with milliseconds, and `seq`, from 1, are added when it is stored. */
+export type Happening =
+  | {
+      readonly type: "created";
+      readonly playbook: string;
+      readonly playbookHash: string;
+      readonly target: string | null;
+      readonly trigger: Trigger;
+      readonly inputs: Readonly<Record<string, Json>>;
+      readonly dryRun: boolean;
+    }
+  /** A worker found the lease of another one expired and went on. */
+  | { readonly type: "taken-over"; readonly worker: string; readonly fence: number }
+  | { readonly type: "step-skipped"; readonly step: string; readonly condition: string }
+  | { readonly type: "step-observed"; readonly step: string; readonly output: Json; readonly durationMs: number }
+  | {
+      readonly type: "step-planned";
+      readonly step: string;
+      readonly digest: string;
+      readonly plan: Json;
+      readonly effects: readonly string[];
+      readonly durationMs: number;
+    }
+  | {
+      readonly type: "rails-checked";
+      readonly step: string;
+      readonly budget: readonly BudgetUse[];
+      /** The end of the cool-down that is in force; null: none. */
+      readonly coolDownUntil: string | null;
+    }
+  | {
+      readonly type: "approval-requested";
+      readonly step: string;
+      readonly approval: string;
+      readonly digest: string;
+      readonly effects: readonly string[];
+      readonly reasons: readonly AskReason[];
+      readonly expiresAt: string;
+      readonly atLeast: number;
+    }
+  /** Somebody answered; `state` says what the approval is after that answer. */
+  | {
+      readonly type: "approval-answered";
+      readonly step: string;
+      readonly approval: string;
+      readonly decision: "approve" | "decline";
+      readonly by: string;
+      readonly reason: string | null;
+      readonly state: "pending" | "approved" | "declined";
+    }
+  | { readonly type: "approval-expired"; readonly step: string; readonly approval: string }
+  | { readonly type: "approval-voided"; readonly step: string; readonly approval: string; readonly reason: string }
+  /** The intent, committed before the effect. */
+  | { readonly type: "step-started"; readonly step: string; readonly digest: string }
+  | { readonly type: "step-finished"; readonly step: string; readonly result: Json; readonly durationMs: number }
+  | {
+      readonly type: "step-failed";
+      readonly step: string;
+      readonly during: "condition" | "observe" | "plan" | "apply" | "probe";
+      readonly reason: string;
+      readonly retryable: boolean;
+    }
+  /** The effect may or may not have happened. */
+  | { readonly type: "step-in-doubt"; readonly step: string; readonly reason: string }
+  | { readonly type: "step-probed"; readonly step: string; readonly answer: "applied" | "not-applied" | "unknown" }
+  | {
+      readonly type: "verification-checked";
+      readonly check: number;
+      readonly passed: boolean;
+      readonly output: Json;
+      readonly reason: string | null;
+    }
+  | { readonly type: "alert-resolved"; readonly endsAt: string | null }
+  | { readonly type: "cancel-requested"; readonly by: string; readonly reason: string }
+  /** People were told; `policy` is null where the playbook names none. */
+  | { readonly type: "escalated"; readonly policy: string | null; readonly reason: string }
+  | { readonly type: "ended"; readonly outcome: Outcome; readonly reason: string };
+
+export type RunEvent = Happening & { readonly seq: number; readonly at: string };

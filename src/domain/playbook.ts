@@ -1,0 +1,84 @@
+/** A playbook, once it has been read and checked: matchers, rails, ordered steps, verification, escalation. */
+
+import type { Repeat, Risk } from "./action.ts";
+import type { JsonObject } from "./json.ts";
+
+export interface Playbook {
+  readonly name: string;
+  readonly summary: string;
+  /** `sha256:` and the hexadecimal hash of `source`. */
+  readonly hash: string;
+  /** The YAML text this was read from. */
+  readonly source: string;
+  readonly on: Starts;
+  readonly target: TargetChoice | null;
+  /** No second change within this time after a run of this playbook on this target changed something; null: none. */
+  readonly cooldownMs: number | null;
+  /** How many runs that change something, in which windows, per target. Over it, the run asks. */
+  readonly budget: readonly Budget[];
+  readonly onResolved: "stop" | "finish";
+  readonly steps: readonly Step[];
+  readonly verify: readonly Check[];
+  /** The name of an escalation policy of the configuration. */
+  readonly escalate: string | null;
+}
+
+/** What may start a playbook. */
+export interface Starts {
+  /** Matchers in Alertmanager's syntax, all of which must hold; null: alerts do not start it. */
+  readonly alerts: readonly string[] | null;
+  /** What an engineer may ask for over REST and which inputs that takes; null: requests do not start it. */
+  readonly request: { readonly inputs: Readonly<Record<string, InputDeclaration>> } | null;
+}
+
+export interface InputDeclaration {
+  readonly type: "string" | "number" | "integer" | "boolean";
+  readonly description: string | null;
+  readonly default: string | number | boolean | null;
+  readonly required: boolean;
+}
+
+/** By a label of the alert, looked up among the configured targets, or one fixed name. */
+export type TargetChoice = { readonly label: string } | { readonly name: string };
+
+export interface Budget {
+  readonly limit: number;
+  readonly windowMs: number;
+}
+
+/** One use of an action. What decides about it is copied here from the action when the playbook is loaded. */
+export type Step = ObserveStep | ChangeStep;
+
+interface StepBase {
+  readonly id: string;
+  /** The action's name. */
+  readonly do: string;
+  /** A CEL condition; null: always. */
+  readonly if: string | null;
+  /** The action's input; strings that are one whole `${{ … }}` are CEL expressions. */
+  readonly with: JsonObject;
+  readonly timeoutMs: number;
+}
+
+export interface ObserveStep extends StepBase {
+  readonly kind: "observe";
+}
+
+export interface ChangeStep extends StepBase {
+  readonly kind: "change";
+  readonly risk: Risk;
+  readonly repeat: Repeat;
+  readonly approval: "by-risk" | "always" | "never";
+}
+
+/** One measurement of success: an observation and what must hold of its output, within a time. */
+export interface Check {
+  readonly do: string;
+  readonly with: JsonObject;
+  /** A CEL condition over `output`. */
+  readonly expect: string;
+  readonly withinMs: number;
+  /** How long to wait between two measurements. */
+  readonly everyMs: number;
+  readonly timeoutMs: number;
+}

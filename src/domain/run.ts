@@ -1,0 +1,21 @@
+/** A run: one execution of one playbook, for an episode, a request or a schedule. */
+
+import type { RunEvent } from "./event.ts";
+import type { Playbook } from "./playbook.ts";
+
+export type RunState = "ready" | "running" | "waiting" | "ended";
+
+/** What a waiting run waits for. */
+export type WaitingFor = "approval" | "verification" | "target" | "switch" | "retry";
+
+/** All that deciding needs to know of a run. */
+export interface Run {
+  readonly id: string;
+  readonly playbook: Playbook;
+  readonly dryRun: boolean;
+  readonly history: readonly RunEvent[];
+  /** Whether this run holds the lock of its target at this moment. */
+  readonly holdsTarget: boolean;
+  /** Whether the kill switch is on at this moment. */
+  readonly paused: boolean;
+}
