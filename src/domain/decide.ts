@@ -1,0 +1,283 @@
+/** Names the one next thing to do for a run. Pure: the same history, moment and switches give the same decision. */
+
+import { formatDuration } from "./duration.ts";
+import type { AskReason, Outcome } from "./event.ts";
+import type { ChangeStep, Check, ObserveStep, Step } from "./playbook.ts";
+import { isSettled, type Progress, progressOf, type StepProgress, untouched } from "./progress.ts";
+import type { Run, WaitingFor } from "./run.ts";
+
+export type Decision =
+  /** Evaluate the step's condition if it is the first time, then look. */
+  | { readonly do: "observe"; readonly step: ObserveStep }
+  /** Evaluate the step's condition if it is the first time, then find out what would change. */
+  | { readonly do: "plan"; readonly step: ChangeStep }
+  /** Count what the budget and the cool-down of this playbook and target have seen. */
+  | { readonly do: "check-rails"; readonly step: ChangeStep }
+  | { readonly do: "ask"; readonly step: ChangeStep; readonly reasons: readonly AskReason[] }
+  | { readonly do: "expire"; readonly step: ChangeStep; readonly approval: string }
+  | { readonly do: "void"; readonly step: ChangeStep; readonly approval: string; readonly reason: string }
+  | { readonly do: "apply"; readonly step: ChangeStep }
+  | { readonly do: "probe"; readonly step: ChangeStep }
+  | { readonly do: "verify"; readonly check: Check; readonly index: number }
+  /** Nothing can be done before `until` (milliseconds since 1970) unless something is told before. */
+  | { readonly do: "wait"; readonly for: WaitingFor; readonly until: number }
+  | { readonly do: "end"; readonly outcome: Outcome; readonly reason: string }
+  /** It has ended. */
+  | { readonly do: "nothing" };
+
+/** How often a step is tried when it fails in a way that may pass, and how long each try waits for the next. */
+export const retryDelaysMs: readonly number[] = [2_000, 10_000];
+/** After this many take-overs during one step, its workers are the problem and people must look. */
+export const mostTakeovers = 2;
+/** How often a `safe` step whose effect is in doubt is applied again. */
+const mostDoubts = 3;
+/** How often a run that waits for its target or for the kill switch looks by itself, should nobody wake it. */
+const lookAgainMs = 15_000;
+
+/** Decides what to do next for `run` at `now`, in milliseconds since 1970 by the database's clock. */
+export function decide(run: Run, now: number): Decision {
+  const progress = progressOf(run.history);
+  if (progress.ended) return { do: "nothing" };
+
+  const current = run.playbook.steps.find((step) => !settled(run, progress, step));
+  if (progress.takeovers > mostTakeovers) return keepsStopping(progress, current);
+  const doubtful = current?.kind === "change" && of(progress, current).state === "in-doubt" ? current : null;
+  if (doubtful) return resolveDoubt(run, progress, doubtful, now);
+  if (current?.kind === "change" && of(progress, current).state === "started") {
+    // Only this worker can have started it, and it has not come back: the loop never decides here.
+    return { do: "end", outcome: "unknown", reason: `step '${current.id}' was started and its end was never recorded` };
+  }
+
+  const changed = changes(progress);
+  const stop = whyStop(run, progress, changed);
+  if (stop) {
+    const asking = current ? openApproval(progress, current) : null;
+    if (asking && current?.kind === "change") {
+      return { do: "void", step: current, approval: asking, reason: stop.reason };
+    }
+    if (stop.outcome !== "verify") return { do: "end", outcome: stop.outcome, reason: stop.reason };
+    return verification(run, progress, changed, now);
+  }
+  if (current) return advance(run, progress, current, now);
+  return verification(run, progress, changed, now);
+}
+
+/** In a dry run a plan is all there is to do; otherwise see `isSettled`. */
+function settled(run: Run, progress: Progress, step: Step): boolean {
+  const at = of(progress, step);
+  return isSettled(at) || (run.dryRun && at.state === "planned");
+}
+
+function of(progress: Progress, step: Step): StepProgress {
+  return progress.steps.get(step.id) ?? untouched;
+}
+
+/** How many steps changed something. */
+function changes(progress: Progress): number {
+  let count = 0;
+  for (const step of progress.steps.values()) {
+    // A step whose effect was in doubt and of which nothing is left to do has changed something.
+    if (step.state === "done" || (step.state === "nothing-to-do" && step.doubts > 0)) count += 1;
+  }
+  return count;
+}
+
+function openApproval(progress: Progress, step: Step): string | null {
+  const approval = of(progress, step).approval;
+  return approval && approval.state === "pending" ? approval.id : null;
+}
+
+function whyStop(
+  run: Run,
+  progress: Progress,
+  changed: number,
+): { readonly outcome: "cancelled" | "resolved" | "verify"; readonly reason: string } | null {
+  if (progress.cancel) {
+    return { outcome: "cancelled", reason: `cancelled by ${progress.cancel.by}: ${progress.cancel.reason}` };
+  }
+  if (!progress.resolved || run.playbook.onResolved === "finish") return null;
+  if (changed > 0) return { outcome: "verify", reason: "the alert resolved; no further step is needed" };
+  return { outcome: "resolved", reason: "the alert resolved before anything was changed" };
+}
+
+/** The effect of `step` may have happened. Finding out comes before everything else, even before a cancel. */
+function resolveDoubt(run: Run, progress: Progress, step: ChangeStep, now: number): Decision {
+  const at = of(progress, step);
+  if (step.repeat === "once" && at.probe === null) {
+    const again = retry(at, now);
+    if (again === "give-up") return { do: "end", outcome: "unknown", reason: unknownReason(step, at) };
+    return again ?? held(run, now) ?? { do: "probe", step };
+  }
+  if (step.repeat === "once" && at.probe !== "not-applied") {
+    return { do: "end", outcome: "unknown", reason: unknownReason(step, at) };
+  }
+  if (at.doubts >= mostDoubts) return { do: "end", outcome: "unknown", reason: unknownReason(step, at) };
+  const changed = changes(progress);
+  const stop = whyStop(run, progress, changed);
+  if (stop && step.repeat === "once") {
+    return stop.outcome === "verify"
+      ? verification(run, progress, changed, now)
+      : { do: "end", outcome: stop.outcome, reason: stop.reason };
+  }
+  if (stop) {
+    return {
+      do: "end",
+      outcome: "unknown",
+      reason: `${stop.reason}; the effect of step '${step.id}' was in doubt and was not looked into again`,
+    };
+  }
+  const again = retry(at, now);
+  if (again === "give-up") return { do: "end", outcome: "unknown", reason: unknownReason(step, at) };
+  return again ?? held(run, now) ?? { do: "plan", step };
+}
+
+/** The run itself seems to stop its workers: people must look before it stops another one. */
+function keepsStopping(progress: Progress, current: Step | undefined): Decision {
+  const inDoubt = current !== undefined && of(progress, current).state === "in-doubt";
+  const what = current ? `step '${current.id}' (${current.do})` : "verification";
+  return {
+    do: "end",
+    outcome: inDoubt ? "unknown" : "failed",
+    reason: `${progress.takeovers} workers stopped during ${what}, one after the other; ${inDoubt ? "whether it took effect is not known" : "nothing of it was applied"}`,
+  };
+}
+
+function unknownReason(step: ChangeStep, at: StepProgress): string {
+  return `it cannot be told whether step '${step.id}' (${step.do}) took effect: ${at.reason ?? "no reason recorded"}`;
+}
+
+function advance(run: Run, progress: Progress, step: Step, now: number): Decision {
+  const at = of(progress, step);
+  if (at.approval?.state === "declined") {
+    return {
+      do: "end",
+      outcome: "declined",
+      reason: `declined by ${at.approval.by.at(-1) ?? "?"}: ${at.approval.reason ?? "no reason given"}`,
+    };
+  }
+  if (at.approval?.state === "expired") {
+    return {
+      do: "end",
+      outcome: "expired",
+      reason: `nobody approved step '${step.id}' in time; nothing of it was done`,
+    };
+  }
+  if (step.kind === "change" && at.state === "waiting-for-approval" && at.approval) {
+    const expiresAt = Date.parse(at.approval.expiresAt);
+    if (now >= expiresAt) return { do: "expire", step, approval: at.approval.id };
+    return { do: "wait", for: "approval", until: expiresAt };
+  }
+  if (at.state === "failed" && retry(at, now) === "give-up") {
+    return {
+      do: "end",
+      outcome: "failed",
+      reason: `step '${step.id}' (${step.do}): ${at.failure?.reason ?? "failed"}`,
+    };
+  }
+  const blocked = held(run, now);
+  if (blocked) return blocked;
+  if (step.kind === "observe") return retryOr(at, now, { do: "observe", step });
+  return change(run, step, at, now);
+}
+
+function change(run: Run, step: ChangeStep, at: StepProgress, now: number): Decision {
+  if (at.state === "failed") return retryOr(at, now, { do: "plan", step });
+  if (at.state === "pending") return { do: "plan", step };
+  if (at.state === "approved" && !at.plannedSinceApproval) return { do: "plan", step };
+  if (at.state === "approved" && at.approval && at.approval.digest !== at.digest) {
+    return {
+      do: "void",
+      step,
+      approval: at.approval.id,
+      reason: "what would change is no longer what was approved",
+    };
+  }
+  if (at.state === "approved") return { do: "apply", step };
+
+  const { cooldownMs, budget } = run.playbook;
+  if (!at.rails && (cooldownMs !== null || budget.length > 0)) return { do: "check-rails", step };
+  if (at.rails?.coolDownUntil && now < Date.parse(at.rails.coolDownUntil)) {
+    return {
+      do: "end",
+      outcome: "refused",
+      reason: `this playbook changed this target within its cool-down of ${formatDuration(cooldownMs ?? 0)}, which lasts until ${at.rails.coolDownUntil}; the trouble came back, so people should look`,
+    };
+  }
+  const reasons = whyAsk(step, at);
+  return reasons.length > 0 ? { do: "ask", step, reasons } : { do: "apply", step };
+}
+
+/** Why the step needs people. Empty: it may go on by itself. */
+function whyAsk(step: ChangeStep, at: StepProgress): readonly AskReason[] {
+  const reasons: AskReason[] = [];
+  if (step.approval === "always") reasons.push("playbook-asks");
+  if (step.approval !== "never" && step.risk === "high") reasons.push("risk-high");
+  if (step.risk === "irreversible") reasons.push("risk-irreversible");
+  if (at.rails?.budget.some((window) => window.used >= window.limit)) reasons.push("budget-spent");
+  return reasons;
+}
+
+/** Nothing executes while the kill switch is on, or while another run holds the target. */
+function held(run: Run, now: number): Decision | null {
+  if (run.paused) return { do: "wait", for: "switch", until: now + lookAgainMs };
+  if (!run.dryRun && !run.holdsTarget) return { do: "wait", for: "target", until: now + lookAgainMs };
+  return null;
+}
+
+function retry(at: StepProgress, now: number): Decision | "give-up" | null {
+  if (!at.failure) return null;
+  const delay = retryDelaysMs[at.failures - 1];
+  if (!at.failure.retryable || delay === undefined) return "give-up";
+  const until = Date.parse(at.failure.at) + delay;
+  return now < until ? { do: "wait", for: "retry", until } : null;
+}
+
+function retryOr(at: StepProgress, now: number, next: Decision): Decision {
+  const again = retry(at, now);
+  if (again === "give-up") return { do: "end", outcome: "failed", reason: at.failure?.reason ?? "failed" };
+  return again ?? next;
+}
+
+function verification(run: Run, progress: Progress, changed: number, now: number): Decision {
+  if (run.dryRun) return { do: "end", outcome: "nothing-to-do", reason: dryRunReason(progress) };
+  const { verify } = run.playbook;
+  if (verify.length === 0) {
+    return changed > 0
+      ? {
+          do: "end",
+          outcome: "unknown",
+          reason: "the changes were applied, but the playbook has no `verify` to measure whether they helped",
+        }
+      : { do: "end", outcome: "nothing-to-do", reason: "nothing had to be changed" };
+  }
+  for (const [index, check] of verify.entries()) {
+    const last = progress.checks.get(index);
+    if (last?.passed) continue;
+    const deadline = Date.parse(progress.settledAt) + check.withinMs;
+    if (!last) return held(run, now) ?? { do: "verify", check, index };
+    const lastAt = Date.parse(last.at);
+    if (lastAt >= deadline)
+      return { do: "end", outcome: "ineffective", reason: ineffectiveReason(changed, check, last.reason) };
+    const next = Math.min(lastAt + check.everyMs, deadline);
+    if (now < next) return { do: "wait", for: "verification", until: next };
+    return held(run, now) ?? { do: "verify", check, index };
+  }
+  return changed > 0
+    ? { do: "end", outcome: "fixed", reason: "verified: every check of the playbook holds" }
+    : {
+        do: "end",
+        outcome: "nothing-to-do",
+        reason: "nothing had to be changed, and every check of the playbook holds",
+      };
+}
+
+function ineffectiveReason(changed: number, check: Check, reason: string | null): string {
+  const what = changed > 0 ? "the changes did not help" : "nothing could be changed and the trouble is still there";
+  return `${what}: '${check.expect}' did not hold within ${formatDuration(check.withinMs)}${reason ? ` (${reason})` : ""}`;
+}
+
+function dryRunReason(progress: Progress): string {
+  let effects = 0;
+  for (const step of progress.steps.values()) if (step.state === "planned") effects += step.effects.length;
+  return `dry run: ${effects} ${effects === 1 ? "effect" : "effects"} planned, none applied`;
+}

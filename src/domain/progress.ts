@@ -1,0 +1,237 @@
+/** What a run's history says about how far it has come. A pure fold over the events; the basis of every decision and of what people are shown. */
+
+import type { AskReason, BudgetUse, Outcome, RunEvent } from "./event.ts";
+import type { Json } from "./json.ts";
+
+/** Where a step stands. `in-doubt`: its effect was intended and it is not known whether it happened. */
+export type StepState =
+  | "pending"
+  | "skipped"
+  | "observed"
+  | "planned"
+  | "waiting-for-approval"
+  | "approved"
+  | "started"
+  | "in-doubt"
+  | "done"
+  | "nothing-to-do"
+  | "failed";
+
+export interface ApprovalProgress {
+  readonly id: string;
+  readonly digest: string;
+  readonly expiresAt: string;
+  readonly state: "pending" | "approved" | "declined" | "expired" | "voided";
+  readonly by: readonly string[];
+  readonly reason: string | null;
+}
+
+export interface StepProgress {
+  readonly state: StepState;
+  /** What an observation returned or an apply reported; null before. */
+  readonly result: Json;
+  readonly plan: Json;
+  readonly digest: string | null;
+  readonly effects: readonly string[];
+  readonly approval: ApprovalProgress | null;
+  /** True once the plan was made again after the approval, as it must be before it is applied. */
+  readonly plannedSinceApproval: boolean;
+  readonly rails: { readonly budget: readonly BudgetUse[]; readonly coolDownUntil: string | null } | null;
+  readonly asked: readonly AskReason[];
+  /** Failures since the step last succeeded at something, and the last of them. */
+  readonly failures: number;
+  readonly failure: { readonly reason: string; readonly retryable: boolean; readonly at: string } | null;
+  /** How often the effect was left in doubt. */
+  readonly doubts: number;
+  readonly probe: "applied" | "not-applied" | "unknown" | null;
+  /** Why it is skipped, failed or in doubt. */
+  readonly reason: string | null;
+}
+
+export interface Progress {
+  readonly steps: ReadonlyMap<string, StepProgress>;
+  readonly checks: ReadonlyMap<
+    number,
+    { readonly passed: boolean; readonly at: string; readonly reason: string | null }
+  >;
+  /** When the last step was settled; verification counts its time from there. */
+  readonly settledAt: string;
+  readonly resolved: boolean;
+  readonly cancel: { readonly by: string; readonly reason: string } | null;
+  readonly ended: { readonly outcome: Outcome; readonly reason: string } | null;
+  /** How often another worker had to take the run over since a step was last settled. */
+  readonly takeovers: number;
+}
+
+/** A step of which nothing has happened yet. */
+export const untouched: StepProgress = {
+  state: "pending",
+  result: null,
+  plan: null,
+  digest: null,
+  effects: [],
+  approval: null,
+  plannedSinceApproval: false,
+  rails: null,
+  asked: [],
+  failures: 0,
+  failure: null,
+  doubts: 0,
+  probe: null,
+  reason: null,
+};
+
+/** Folds a history into how far the run has come. */
+export function progressOf(history: readonly RunEvent[]): Progress {
+  const steps = new Map<string, StepProgress>();
+  const checks = new Map<number, { passed: boolean; at: string; reason: string | null }>();
+  let settledAt = history[0]?.at ?? "";
+  let resolved = false;
+  let cancel: Progress["cancel"] = null;
+  let ended: Progress["ended"] = null;
+  let takeovers = 0;
+
+  for (const event of history) {
+    if ("step" in event) {
+      const before = steps.get(event.step) ?? untouched;
+      const after = advance(before, event);
+      steps.set(event.step, after);
+      if (isSettled(after) && !isSettled(before)) {
+        settledAt = event.at;
+        takeovers = 0;
+      }
+      continue;
+    }
+    switch (event.type) {
+      case "taken-over": {
+        takeovers += 1;
+        for (const [id, step] of steps) {
+          if (step.state !== "started") continue;
+          steps.set(id, {
+            ...step,
+            state: "in-doubt",
+            doubts: step.doubts + 1,
+            reason: "the worker stopped while it was applying",
+          });
+        }
+        break;
+      }
+      case "verification-checked":
+        checks.set(event.check, { passed: event.passed, at: event.at, reason: event.reason });
+        break;
+      case "alert-resolved":
+        resolved = true;
+        break;
+      case "cancel-requested":
+        cancel ??= { by: event.by, reason: event.reason };
+        break;
+      case "ended":
+        ended = { outcome: event.outcome, reason: event.reason };
+        break;
+      case "created":
+      case "escalated":
+        break;
+      default:
+        event satisfies never;
+    }
+  }
+  return { steps, checks, settledAt, resolved, cancel, ended, takeovers };
+}
+
+/** Whether nothing more is to be done for a step. */
+export function isSettled(step: StepProgress): boolean {
+  return (
+    step.state === "skipped" || step.state === "observed" || step.state === "done" || step.state === "nothing-to-do"
+  );
+}
+
+type StepEvent = Extract<RunEvent, { readonly step: string }>;
+
+function advance(step: StepProgress, event: StepEvent): StepProgress {
+  switch (event.type) {
+    case "step-skipped":
+      return { ...step, state: "skipped", reason: `the condition does not hold: ${event.condition}` };
+    case "step-observed":
+      return { ...step, state: "observed", result: event.output, failures: 0, failure: null };
+    case "step-planned":
+      return planned(step, event);
+    case "rails-checked":
+      return { ...step, rails: { budget: event.budget, coolDownUntil: event.coolDownUntil } };
+    case "approval-requested":
+      return {
+        ...step,
+        state: "waiting-for-approval",
+        asked: event.reasons,
+        plannedSinceApproval: false,
+        approval: {
+          id: event.approval,
+          digest: event.digest,
+          expiresAt: event.expiresAt,
+          state: "pending",
+          by: [],
+          reason: null,
+        },
+      };
+    case "approval-answered":
+      return answered(step, event);
+    case "approval-expired":
+      return closed(step, event.approval, "expired", "nobody decided in time");
+    case "approval-voided":
+      return { ...closed(step, event.approval, "voided", event.reason), state: "planned" };
+    case "step-started":
+      return { ...step, state: "started", probe: null };
+    case "step-finished":
+      return { ...step, state: "done", result: event.result, failures: 0, failure: null };
+    case "step-failed":
+      return {
+        ...step,
+        state: step.state === "in-doubt" ? "in-doubt" : "failed",
+        failures: step.failures + 1,
+        failure: { reason: event.reason, retryable: event.retryable, at: event.at },
+        reason: event.reason,
+      };
+    case "step-in-doubt":
+      return { ...step, state: "in-doubt", doubts: step.doubts + 1, reason: event.reason };
+    case "step-probed":
+      if (event.answer === "applied") return { ...step, state: "done", probe: "applied", result: null };
+      return { ...step, probe: event.answer };
+    default:
+      return event satisfies never;
+  }
+}
+
+function planned(step: StepProgress, event: Extract<StepEvent, { type: "step-planned" }>): StepProgress {
+  const approved = step.approval?.state === "approved";
+  const base = {
+    ...step,
+    plan: event.plan,
+    digest: event.digest,
+    effects: event.effects,
+    failures: 0,
+    failure: null,
+    probe: null,
+    plannedSinceApproval: approved,
+  };
+  if (event.effects.length === 0) return { ...base, state: "nothing-to-do" };
+  return { ...base, state: approved ? "approved" : "planned" };
+}
+
+function answered(step: StepProgress, event: Extract<StepEvent, { type: "approval-answered" }>): StepProgress {
+  if (step.approval?.id !== event.approval) return step;
+  return {
+    ...step,
+    state: event.state === "approved" ? "approved" : step.state,
+    reason: event.decision === "decline" ? (event.reason ?? "declined") : step.reason,
+    approval: {
+      ...step.approval,
+      state: event.state,
+      by: [...step.approval.by, event.by],
+      reason: event.reason ?? step.approval.reason,
+    },
+  };
+}
+
+function closed(step: StepProgress, approval: string, state: "expired" | "voided", reason: string): StepProgress {
+  if (step.approval?.id !== approval) return step;
+  return { ...step, reason, approval: { ...step.approval, state, reason } };
+}
