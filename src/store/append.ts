@@ -1,0 +1,186 @@
+/**
+ * The one way in which a worker writes to its runs: events and where the run stands after them, in one statement that
+ * is refused when the fence or the history has moved. Concurrent runs share their statements.
+ */
+
+import type { Happening, Outcome } from "../domain/event.ts";
+import type { WaitingFor } from "../domain/run.ts";
+import { batched } from "./batch.ts";
+import { extend, type Link } from "./chain.ts";
+import type { Database } from "./connect.ts";
+
+/** Where a run stands after a write. Times are milliseconds since 1970. `released` gives it back for any worker to take. */
+export type Standing =
+  | { readonly state: "running" }
+  | { readonly state: "waiting"; readonly for: WaitingFor; readonly dueAt: number }
+  | { readonly state: "released" }
+  | { readonly state: "ended"; readonly outcome: Outcome };
+
+export interface Append {
+  readonly runId: string;
+  readonly fence: number;
+  readonly lastSeq: number;
+  readonly lastHash: Buffer;
+  readonly happenings: readonly Happening[];
+  /** RFC 3339 in UTC. */
+  readonly at: string;
+  readonly standing: Standing;
+}
+
+/**
+ * `written`: it is so now. `moved`: somebody else appended in between; read again and decide anew. `lost`: another worker
+ * has the run. `paused`: an intent was refused because the kill switch is on. `woken` are runs that waited for the target.
+ */
+export type Appended =
+  | { readonly kind: "written"; readonly lastSeq: number; readonly lastHash: Buffer; readonly woken: readonly string[] }
+  | { readonly kind: "moved" | "lost" | "paused" };
+
+export type AppendEvents = (append: Append) => Promise<Appended>;
+
+/** Makes the function that appends. An error means that nothing is known to be written. */
+export function createAppend(database: Database): AppendEvents {
+  return batched<Append, Appended>((appends) => write(database, appends), { lanes: 2, most: 200 });
+}
+
+async function write(database: Database, appends: readonly Append[]): Promise<readonly Appended[]> {
+  const links = appends.map((append) =>
+    extend(append.runId, { seq: append.lastSeq, hash: append.lastHash }, append.happenings, append.at),
+  );
+  const { rows } = await database.pool.query<WrittenRow>({
+    name: "paramedic-append",
+    text: appendSql,
+    values: [...headColumns(appends, links), ...eventColumns(appends, links), ...approvalColumns(appends)],
+  });
+  const byId = new Map(rows.map((row) => [row.id, row]));
+  return appends.map((append, index): Appended => {
+    const row = byId.get(append.runId);
+    if (!row || row.fence !== append.fence || row.state !== "running") return { kind: "lost" };
+    if (row.written) {
+      const last = links[index]?.at(-1);
+      return {
+        kind: "written",
+        lastSeq: last?.seq ?? append.lastSeq,
+        lastHash: last?.hash ?? append.lastHash,
+        woken: row.woken ?? [],
+      };
+    }
+    if (row.last_seq !== append.lastSeq) return { kind: "moved" };
+    return { kind: row.paused ? "paused" : "lost" };
+  });
+}
+
+interface WrittenRow {
+  readonly id: string;
+  readonly written: boolean;
+  readonly fence: number;
+  readonly state: string;
+  readonly last_seq: number;
+  readonly paused: boolean;
+  readonly woken: readonly string[] | null;
+}
+
+function headColumns(appends: readonly Append[], links: readonly (readonly Link[])[]): unknown[] {
+  const standings = appends.map((append) => append.standing);
+  return [
+    appends.map((append) => append.runId),
+    appends.map((append) => append.fence),
+    appends.map((append) => append.lastSeq),
+    links.map((of, index) => of.at(-1)?.seq ?? (appends[index] as Append).lastSeq),
+    links.map((of, index) => of.at(-1)?.hash ?? (appends[index] as Append).lastHash),
+    standings.map((standing) => (standing.state === "released" ? "ready" : standing.state)),
+    standings.map((standing) => (standing.state === "waiting" ? standing.for : null)),
+    standings.map((standing) => (standing.state === "waiting" ? new Date(standing.dueAt).toISOString() : null)),
+    standings.map((standing) => (standing.state === "ended" ? standing.outcome : null)),
+    appends.map((append) => append.happenings.some((happening) => happening.type === "step-started")),
+  ];
+}
+
+function eventColumns(appends: readonly Append[], links: readonly (readonly Link[])[]): unknown[] {
+  const flat = links.flatMap((of, index) => of.map((link) => ({ runId: (appends[index] as Append).runId, link })));
+  return [
+    flat.map(({ runId }) => runId),
+    flat.map(({ link }) => link.seq),
+    flat.map(({ link }) => link.text),
+    flat.map(({ link }) => link.prevHash),
+    flat.map(({ link }) => link.hash),
+  ];
+}
+
+type Requested = Extract<Happening, { type: "approval-requested" }>;
+type Closed = Extract<Happening, { type: "approval-expired" | "approval-voided" }>;
+
+function approvalColumns(appends: readonly Append[]): unknown[] {
+  const requested: { runId: string; of: Requested }[] = [];
+  const closed: Closed[] = [];
+  for (const append of appends) {
+    for (const happening of append.happenings) {
+      if (happening.type === "approval-requested") requested.push({ runId: append.runId, of: happening });
+      if (happening.type === "approval-expired" || happening.type === "approval-voided") closed.push(happening);
+    }
+  }
+  return [
+    requested.map(({ of }) => of.approval),
+    requested.map(({ runId }) => runId),
+    requested.map(({ of }) => of.step),
+    requested.map(({ of }) => of.digest),
+    requested.map(({ of }) => JSON.stringify(of.effects)),
+    requested.map(({ of }) => JSON.stringify(of.reasons)),
+    requested.map(({ of }) => of.atLeast),
+    requested.map(({ of }) => of.expiresAt),
+    closed.map((of) => of.approval),
+    closed.map((of) => (of.type === "approval-expired" ? "expired" : "voided")),
+  ];
+}
+
+// A lock is kept while the run works or measures, while retrying too, and given up when it ends or waits for people or the switch.
+const appendSql = `
+WITH told AS (
+  SELECT * FROM unnest($1::uuid[], $2::int[], $3::int[], $4::int[], $5::bytea[], $6::text[], $7::text[],
+      $8::timestamptz[], $9::text[], $10::boolean[])
+    AS t(id, fence, last_seq, new_seq, new_hash, state, waiting_for, due_at, outcome, intent)
+), held AS (
+  UPDATE paramedic.runs r
+  SET state = t.state, waiting_for = t.waiting_for, outcome = t.outcome, last_seq = t.new_seq, last_hash = t.new_hash,
+      lease_until = CASE WHEN t.state = 'running' THEN r.lease_until END,
+      due_at = CASE WHEN t.state = 'running' THEN r.due_at ELSE coalesce(t.due_at, now()) END,
+      hinted_at = CASE WHEN t.state = 'running' THEN r.hinted_at END,
+      ended_at = CASE WHEN t.state = 'ended' THEN now() END
+  FROM told t
+  WHERE r.id = t.id AND r.fence = t.fence AND r.last_seq = t.last_seq AND r.state = 'running'
+    AND (NOT t.intent OR (r.lease_until > now() AND NOT paramedic.paused()))
+  RETURNING r.id, r.playbook, r.target, r.lock_key, r.requested_by, t.state, t.waiting_for, t.intent
+), written AS (
+  INSERT INTO paramedic.run_events (run_id, seq, event, prev_hash, hash)
+  SELECT e.run_id, e.seq, e.event::json, e.prev_hash, e.hash
+  FROM unnest($11::uuid[], $12::int[], $13::text[], $14::bytea[], $15::bytea[]) AS e(run_id, seq, event, prev_hash, hash)
+  JOIN held ON held.id = e.run_id
+), changed AS (
+  INSERT INTO paramedic.changes (run_id, playbook, target) SELECT id, playbook, target FROM held WHERE intent
+  ON CONFLICT (run_id) DO NOTHING
+), asked AS (
+  INSERT INTO paramedic.approvals (id, run_id, step, digest, effects, reasons, at_least, requested_by, expires_at)
+  SELECT a.id, a.run_id, a.step, a.digest, a.effects, a.reasons, a.at_least, held.requested_by, a.expires_at
+  FROM unnest($16::uuid[], $17::uuid[], $18::text[], $19::text[], $20::jsonb[], $21::jsonb[], $22::int[], $23::timestamptz[])
+    AS a(id, run_id, step, digest, effects, reasons, at_least, expires_at)
+  JOIN held ON held.id = a.run_id
+), closed AS (
+  UPDATE paramedic.approvals a SET state = c.state, decided_at = now()
+  FROM unnest($24::uuid[], $25::text[]) AS c(id, state), held
+  WHERE a.id = c.id AND a.run_id = held.id AND a.state IN ('pending', 'approved')
+), freed AS (
+  DELETE FROM paramedic.target_locks l USING held
+  WHERE l.run_id = held.id
+    AND (held.state = 'ended' OR held.waiting_for IN ('approval', 'switch', 'target'))
+  RETURNING l.lock_key
+), woken AS (
+  UPDATE paramedic.runs r SET due_at = now(), hinted_at = now()
+  WHERE r.id IN (
+    SELECT next.id FROM freed, LATERAL (
+      SELECT w.id FROM paramedic.runs w WHERE w.waiting_for = 'target' AND w.lock_key = freed.lock_key
+      ORDER BY w.id LIMIT 1 FOR UPDATE SKIP LOCKED) AS next)
+  RETURNING r.id, r.lock_key
+)
+SELECT r.id, held.id IS NOT NULL AS written, r.fence, r.state, r.last_seq,
+  CASE WHEN held.id IS NULL THEN paramedic.paused() ELSE false END AS paused,
+  (SELECT array_agg(woken.id) FROM woken WHERE woken.lock_key = r.lock_key) AS woken
+FROM told JOIN paramedic.runs r ON r.id = told.id LEFT JOIN held ON held.id = r.id`;

@@ -1,0 +1,189 @@
+/** Approvals as rows: asked by a run's worker, answered by people through one conditional update, read by everyone. */
+
+import type pg from "pg";
+import type { AskReason } from "../domain/event.ts";
+import { type Database, inTransaction } from "./connect.ts";
+import { appendFromOutside } from "./outside.ts";
+
+export type ApprovalState = "pending" | "approved" | "declined" | "expired" | "voided";
+
+export interface ApprovalDecision {
+  readonly decision: "approve" | "decline";
+  readonly by: string;
+  readonly reason: string | null;
+  readonly at: string;
+}
+
+export interface Approval {
+  readonly id: string;
+  readonly runId: string;
+  readonly playbook: string;
+  readonly target: string | null;
+  readonly step: string;
+  readonly digest: string;
+  readonly effects: readonly string[];
+  readonly reasons: readonly AskReason[];
+  readonly state: ApprovalState;
+  /** How many different people must approve. */
+  readonly atLeast: number;
+  readonly requestedBy: string | null;
+  readonly requestedAt: string;
+  readonly expiresAt: string;
+  readonly decidedAt: string | null;
+  readonly decisions: readonly ApprovalDecision[];
+}
+
+export interface Answer {
+  readonly approval: string;
+  readonly decision: "approve" | "decline";
+  /** The digest of the plan that the person saw. */
+  readonly digest: string;
+  /** Who, as the door knows them: `api:oncall-cli`. */
+  readonly by: string;
+  readonly reason: string | null;
+}
+
+/** `approval` is as it stands after the answer, or as it stood when the answer was refused. */
+export type Answered =
+  | { readonly kind: "answered"; readonly approval: Approval }
+  | {
+      readonly kind: "already-decided" | "expired" | "digest-changed" | "own-request" | "answered-before";
+      readonly approval: Approval;
+    }
+  | { readonly kind: "not-found" };
+
+export interface Approvals {
+  /** Counts once, in time, for that digest, and not by whoever asked for the run. Makes the run due. */
+  answer(answer: Answer): Promise<Answered>;
+  /** Newest first, at most `limit`. */
+  list(filter: { readonly state: ApprovalState | null; readonly limit: number }): Promise<readonly Approval[]>;
+  ofRun(runId: string): Promise<readonly Approval[]>;
+  pending(): Promise<number>;
+}
+
+export function createApprovals(database: Database): Approvals {
+  const { people } = database;
+  return {
+    answer: (answer) => inTransaction(people, (client) => decideOnce(client, answer)),
+    list: async ({ state, limit }) => {
+      const { rows } = await people.query<ApprovalRow>(
+        `${selectSql} WHERE ($1::text IS NULL OR a.state = $1) ORDER BY a.id DESC LIMIT $2`,
+        [state, limit],
+      );
+      return rows.map(approvalOf);
+    },
+    ofRun: async (runId) => {
+      const { rows } = await people.query<ApprovalRow>(`${selectSql} WHERE a.run_id = $1 ORDER BY a.id`, [runId]);
+      return rows.map(approvalOf);
+    },
+    pending: async () => {
+      const { rows } = await people.query<{ count: number }>(
+        "SELECT count(*)::int AS count FROM paramedic.approvals WHERE state = 'pending'",
+      );
+      return rows[0]?.count ?? 0;
+    },
+  };
+}
+
+async function decideOnce(client: pg.PoolClient, answer: Answer): Promise<Answered> {
+  // The run's row first: its worker locks in the same order.
+  await client.query(
+    "SELECT FROM paramedic.runs WHERE id = (SELECT run_id FROM paramedic.approvals WHERE id = $1) FOR UPDATE",
+    [answer.approval],
+  );
+  const { rows: updated } = await client.query<{ run_id: string; step: string; state: ApprovalState }>(answerSql, [
+    answer.approval,
+    answer.digest,
+    answer.by,
+    answer.decision,
+    answer.reason,
+  ]);
+  const { rows } = await client.query<ApprovalRow>(`${selectSql} WHERE a.id = $1`, [answer.approval]);
+  const row = rows[0];
+  if (!row) return { kind: "not-found" };
+  const approval = approvalOf(row);
+  const decided = updated[0];
+  if (!decided) return { kind: whyRefused(row, answer), approval };
+  await appendFromOutside(client, [
+    {
+      runId: decided.run_id,
+      happening: {
+        type: "approval-answered",
+        step: decided.step,
+        approval: answer.approval,
+        decision: answer.decision,
+        by: answer.by,
+        reason: answer.reason,
+        state: decided.state as "pending" | "approved" | "declined",
+      },
+    },
+  ]);
+  return { kind: "answered", approval };
+}
+
+const answerSql = `
+UPDATE paramedic.approvals SET
+  decisions = decisions || jsonb_build_object('decision', $4::text, 'by', $3::text, 'reason', $5::text,
+    'at', to_char(now() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')),
+  state = CASE WHEN $4 = 'decline' THEN 'declined'
+    WHEN jsonb_array_length(decisions) + 1 >= at_least THEN 'approved' ELSE 'pending' END,
+  decided_at = CASE WHEN $4 = 'decline' OR jsonb_array_length(decisions) + 1 >= at_least THEN now() END
+WHERE id = $1 AND digest = $2 AND state = 'pending' AND expires_at > now()
+  AND ($4 = 'decline' OR requested_by IS DISTINCT FROM $3)
+  AND NOT decisions @> jsonb_build_array(jsonb_build_object('by', $3::text))
+RETURNING run_id, step, state`;
+
+function whyRefused(
+  row: ApprovalRow,
+  answer: Answer,
+): "already-decided" | "expired" | "digest-changed" | "own-request" | "answered-before" {
+  if (row.state === "expired" || (row.state === "pending" && !row.in_time)) return "expired";
+  if (row.state !== "pending") return "already-decided";
+  if (row.digest !== answer.digest) return "digest-changed";
+  if (row.requested_by === answer.by) return "own-request";
+  return "answered-before";
+}
+
+interface ApprovalRow {
+  readonly id: string;
+  readonly run_id: string;
+  readonly playbook: string;
+  readonly target: string;
+  readonly step: string;
+  readonly digest: string;
+  readonly effects: readonly string[];
+  readonly reasons: readonly AskReason[];
+  readonly state: ApprovalState;
+  readonly at_least: number;
+  readonly requested_by: string | null;
+  readonly requested_at: Date;
+  readonly expires_at: Date;
+  readonly decided_at: Date | null;
+  readonly decisions: readonly ApprovalDecision[];
+  readonly in_time: boolean;
+}
+
+const selectSql = `
+SELECT a.id, a.run_id, r.playbook, r.target, a.step, a.digest, a.effects, a.reasons, a.state, a.at_least,
+  a.requested_by, a.requested_at, a.expires_at, a.decided_at, a.decisions, a.expires_at > now() AS in_time
+FROM paramedic.approvals a JOIN paramedic.runs r ON r.id = a.run_id`;
+
+function approvalOf(row: ApprovalRow): Approval {
+  return {
+    id: row.id,
+    runId: row.run_id,
+    playbook: row.playbook,
+    target: row.target === "" ? null : row.target,
+    step: row.step,
+    digest: row.digest,
+    effects: row.effects,
+    reasons: row.reasons,
+    state: row.state,
+    atLeast: row.at_least,
+    requestedBy: row.requested_by,
+    requestedAt: row.requested_at.toISOString(),
+    expiresAt: row.expires_at.toISOString(),
+    decidedAt: row.decided_at?.toISOString() ?? null,
+    decisions: row.decisions,
+  };
+}

@@ -1,0 +1,67 @@
+/** Lets concurrent callers share one statement: whatever comes in while a statement is under way goes into the next one. */
+
+export interface BatchOptions {
+  /** How many statements may be under way at once. */
+  readonly lanes: number;
+  /** How many items go into one statement at most. */
+  readonly most: number;
+}
+
+/**
+ * Wraps a set-based function so that it can be called with one item. An idle lane starts at once, so nobody waits for
+ * company. When a shared call fails, each of its items is tried alone: one bad item never costs the others.
+ */
+export function batched<Item, Result>(
+  run: (items: readonly Item[]) => Promise<readonly Result[]>,
+  options: BatchOptions,
+): (item: Item) => Promise<Result> {
+  let waiting: Waiting<Item, Result>[] = [];
+  let busy = 0;
+
+  async function work(): Promise<void> {
+    busy += 1;
+    // Callers of the same turn of the event loop come in before the first statement is put together.
+    await Promise.resolve();
+    while (waiting.length > 0) {
+      const taken = waiting.slice(0, options.most);
+      waiting = waiting.slice(options.most);
+      await settle(run, taken);
+    }
+    busy -= 1;
+  }
+
+  return (item) =>
+    new Promise((resolve, reject) => {
+      waiting.push({ item, resolve, reject });
+      if (busy < options.lanes) void work();
+    });
+}
+
+interface Waiting<Item, Result> {
+  readonly item: Item;
+  resolve(result: Result): void;
+  reject(error: unknown): void;
+}
+
+async function settle<Item, Result>(
+  run: (items: readonly Item[]) => Promise<readonly Result[]>,
+  taken: readonly Waiting<Item, Result>[],
+): Promise<void> {
+  try {
+    const results = await run(taken.map((one) => one.item));
+    if (results.length !== taken.length) throw new Error("a batch must answer each of its items");
+    for (const [index, one] of taken.entries()) one.resolve(results[index] as Result);
+  } catch (error) {
+    if (taken.length === 1 || isConnectionLoss(error)) {
+      for (const one of taken) one.reject(error);
+      return;
+    }
+    await Promise.all(taken.map((one) => settle(run, [one])));
+  }
+}
+
+/** Nothing is gained by trying each item alone when the database is away. SQLSTATE classes 08, 53 and 57; anything without one is not an answer of Postgres. */
+function isConnectionLoss(error: unknown): boolean {
+  const code = (error as { code?: unknown }).code;
+  return typeof code !== "string" || !/^[0-9A-Z]{5}$/.test(code) || /^(08|53|57)/.test(code);
+}

@@ -1,0 +1,65 @@
+/** The connection pools to Paramedic's own Postgres: one for its work, a small one for people, each with deadlines. */
+
+import pg from "pg";
+
+export interface Database {
+  /** For webhooks and runs. */
+  readonly pool: pg.Pool;
+  /** For people: approvals, the kill switch and reads never queue behind a flood of alerts. */
+  readonly people: pg.Pool;
+  close(): Promise<void>;
+}
+
+export interface ConnectOptions {
+  readonly connections?: number;
+  /** Told of errors of idle connections; the pool replaces them by itself. */
+  readonly onIdleError?: (error: Error) => void;
+}
+
+const deadlines = {
+  connectionTimeoutMillis: 1_500,
+  // The server gives up first, so that its answer arrives before the client stops waiting for it.
+  statement_timeout: 4_500,
+  query_timeout: 5_000,
+  idle_in_transaction_session_timeout: 10_000,
+  keepAlive: true,
+};
+
+/** Opens the pools; connections are made when they are first needed. */
+export function connect(url: string, options: ConnectOptions = {}): Database {
+  const onIdleError = options.onIdleError ?? (() => {});
+  const pool = new pg.Pool({
+    connectionString: url,
+    application_name: "paramedic",
+    max: options.connections ?? 8,
+    ...deadlines,
+  });
+  const people = new pg.Pool({ connectionString: url, application_name: "paramedic people", max: 4, ...deadlines });
+  for (const one of [pool, people]) one.on("error", onIdleError);
+  return {
+    pool,
+    people,
+    close: async () => {
+      await Promise.all([pool.end(), people.end()]);
+    },
+  };
+}
+
+/** Runs `work` in one transaction; any error rolls it back and is thrown again. */
+export async function inTransaction<T>(pool: pg.Pool, work: (client: pg.PoolClient) => Promise<T>): Promise<T> {
+  const client = await pool.connect();
+  let broken: Error | undefined;
+  try {
+    await client.query("BEGIN");
+    const result = await work(client);
+    await client.query("COMMIT");
+    return result;
+  } catch (error) {
+    await client.query("ROLLBACK").catch((rollback: Error) => {
+      broken = rollback;
+    });
+    throw error;
+  } finally {
+    client.release(broken);
+  }
+}

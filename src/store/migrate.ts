@@ -1,0 +1,62 @@
+/** Brings Paramedic's own schema up to date: numbered SQL files, each applied once, under an advisory lock. */
+
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import pg from "pg";
+
+const folder = fileURLToPath(new URL("./migrations", import.meta.url));
+/** Any number, as long as it is always the same: "PARA" in ASCII. */
+const lockKey = 0x50415241;
+
+/**
+ * Applies the migrations that the database at `url` does not have yet and returns their names.
+ * Any number of processes may do this at once: one works, the others wait for it.
+ * @throws when the database cannot be reached, or has a migration this version does not know.
+ */
+export async function migrate(url: string): Promise<readonly string[]> {
+  const client = new pg.Client({
+    connectionString: url,
+    application_name: "paramedic migrate",
+    connectionTimeoutMillis: 10_000,
+  });
+  client.on("error", () => {});
+  await client.connect();
+  try {
+    await client.query("SELECT pg_advisory_lock($1)", [lockKey]);
+    await client.query("CREATE SCHEMA IF NOT EXISTS paramedic");
+    await client.query(
+      "CREATE TABLE IF NOT EXISTS paramedic.migrations (name text PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT now())",
+    );
+    return await applyMissing(client);
+  } finally {
+    await client.end();
+  }
+}
+
+async function applyMissing(client: pg.Client): Promise<readonly string[]> {
+  const known = readdirSync(folder)
+    .filter((name) => name.endsWith(".sql"))
+    .sort();
+  const { rows } = await client.query<{ name: string }>("SELECT name FROM paramedic.migrations");
+  const applied = new Set(rows.map((row) => row.name));
+  const strange = [...applied].filter((name) => !known.includes(name));
+  if (strange.length > 0) {
+    throw new Error(
+      `the database was migrated by a newer Paramedic (${strange.join(", ")}); start that version, or restore a backup from before`,
+    );
+  }
+  const missing = known.filter((name) => !applied.has(name));
+  for (const name of missing) {
+    await client.query("BEGIN");
+    try {
+      await client.query(readFileSync(join(folder, name), "utf8"));
+      await client.query("INSERT INTO paramedic.migrations (name) VALUES ($1)", [name]);
+      await client.query("COMMIT");
+    } catch (error) {
+      await client.query("ROLLBACK");
+      throw new Error(`migration ${name} failed: ${(error as Error).message}`, { cause: error });
+    }
+  }
+  return missing;
+}

@@ -1,0 +1,53 @@
+/** Appends to runs from outside their worker: a cancel, an answer, a resolved alert. The worker finds the history moved and decides anew. */
+
+import type pg from "pg";
+import type { Happening } from "../domain/event.ts";
+import { extend } from "./chain.ts";
+
+/** Something that happened to a run and was not done by its worker. */
+export interface OutsideEvent {
+  readonly runId: string;
+  readonly happening: Happening;
+}
+
+/**
+ * Appends one event to each run that has not ended and makes it due at once. Three statements, however many runs.
+ * Returns the ids of the runs that were told.
+ */
+export async function appendFromOutside(
+  client: pg.PoolClient,
+  events: readonly OutsideEvent[],
+): Promise<readonly string[]> {
+  if (events.length === 0) return [];
+  const { rows } = await client.query<{ id: string; last_seq: number; last_hash: Buffer; at: Date }>(
+    `SELECT id, last_seq, last_hash, clock_timestamp() AS at FROM paramedic.runs
+     WHERE id = ANY($1::uuid[]) AND state <> 'ended' ORDER BY id FOR UPDATE`,
+    [events.map((event) => event.runId)],
+  );
+  const happenings = new Map(events.map((event) => [event.runId, event.happening]));
+  const links = rows.flatMap((row) => {
+    const happening = happenings.get(row.id) as Happening;
+    return extend(row.id, { seq: row.last_seq, hash: row.last_hash }, [happening], row.at.toISOString());
+  });
+  if (links.length === 0) return [];
+  const ids = rows.map((row) => row.id);
+  const values = [
+    ids,
+    links.map((link) => link.seq),
+    links.map((link) => link.text),
+    links.map((link) => link.prevHash),
+    links.map((link) => link.hash),
+  ];
+  await client.query(
+    `WITH told AS (
+       SELECT * FROM unnest($1::uuid[], $2::int[], $3::text[], $4::bytea[], $5::bytea[]) AS t(id, seq, event, prev_hash, hash)
+     ), written AS (
+       INSERT INTO paramedic.run_events (run_id, seq, event, prev_hash, hash)
+       SELECT id, seq, event::json, prev_hash, hash FROM told
+     )
+     UPDATE paramedic.runs r SET last_seq = told.seq, last_hash = told.hash, due_at = now(), hinted_at = NULL
+     FROM told WHERE r.id = told.id`,
+    values,
+  );
+  return ids;
+}

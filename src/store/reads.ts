@@ -1,0 +1,203 @@
+/** What people and programs read of runs and episodes: single ones, lists paged by key, and events as they come. */
+
+import type { Happening, RunEvent, Trigger } from "../domain/event.ts";
+import type { RunState, WaitingFor } from "../domain/run.ts";
+import { eventOf, firstBroken } from "./chain.ts";
+import type { Database } from "./connect.ts";
+
+/** A run's row, as lists show it. */
+export interface RunRow {
+  readonly id: string;
+  readonly playbook: string;
+  readonly playbookHash: string;
+  readonly target: string | null;
+  readonly trigger: Trigger["kind"];
+  readonly requestedBy: string | null;
+  readonly episodeId: string | null;
+  readonly dryRun: boolean;
+  readonly state: RunState;
+  readonly waitingFor: WaitingFor | null;
+  readonly outcome: string | null;
+  readonly dueAt: string | null;
+  readonly createdAt: string;
+  readonly endedAt: string | null;
+}
+
+export interface RunFilter {
+  readonly state: string | null;
+  readonly outcome: string | null;
+  readonly playbook: string | null;
+  readonly target: string | null;
+  readonly limit: number;
+  /** The id after which the page begins; ids are UUIDv7, so pages go from new to old. */
+  readonly before: string | null;
+}
+
+export interface EpisodeRow {
+  readonly id: string;
+  readonly source: string;
+  readonly fingerprint: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly annotations: Readonly<Record<string, string>>;
+  readonly status: "firing" | "resolved";
+  readonly startsAt: string;
+  readonly endsAt: string | null;
+  readonly firstSeen: string;
+  readonly lastSeen: string;
+  readonly notifications: number;
+}
+
+export interface EpisodeFilter {
+  readonly status: "firing" | "resolved" | null;
+  readonly limit: number;
+  readonly before: string | null;
+}
+
+export interface Reads {
+  runs(filter: RunFilter): Promise<readonly RunRow[]>;
+  run(id: string): Promise<RunRow | null>;
+  /** The events of a run after `afterSeq`, in order. */
+  events(runId: string, afterSeq: number): Promise<readonly RunEvent[]>;
+  episodes(filter: EpisodeFilter): Promise<readonly EpisodeRow[]>;
+  /** The position of the first event of a run that was tampered with, or null. */
+  firstBrokenEvent(runId: string): Promise<number | null>;
+  /** Throws where the store cannot be used. */
+  ping(): Promise<void>;
+}
+
+export function createReads(database: Database): Reads {
+  const { people } = database;
+  return {
+    runs: async (filter) => {
+      const { conditions, values } = where([
+        ["state = ", filter.state],
+        ["outcome = ", filter.outcome],
+        ["playbook = ", filter.playbook],
+        ["target = ", filter.target],
+        ["id < ", filter.before],
+      ]);
+      const { rows } = await people.query<StoredRun>(
+        `SELECT ${runColumns} FROM paramedic.runs ${conditions} ORDER BY id DESC LIMIT ${filter.limit | 0}`,
+        values,
+      );
+      return rows.map(runOf);
+    },
+    run: async (id) => {
+      const { rows } = await people.query<StoredRun>(`SELECT ${runColumns} FROM paramedic.runs WHERE id = $1`, [id]);
+      return rows[0] ? runOf(rows[0]) : null;
+    },
+    events: async (runId, afterSeq) => {
+      const { rows } = await people.query<{ seq: number; event: Happening & { at: string } }>(
+        "SELECT seq, event FROM paramedic.run_events WHERE run_id = $1 AND seq > $2 ORDER BY seq",
+        [runId, afterSeq],
+      );
+      return rows.map((row) => eventOf(row.seq, row.event));
+    },
+    episodes: async (filter) => {
+      const { conditions, values } = where([
+        ["status = ", filter.status],
+        ["id < ", filter.before],
+      ]);
+      const { rows } = await people.query<StoredEpisode>(
+        `SELECT id, source, fingerprint, labels, annotations, status, starts_at, ends_at, first_seen, last_seen, notifications
+         FROM paramedic.episodes ${conditions} ORDER BY id DESC LIMIT ${filter.limit | 0}`,
+        values,
+      );
+      return rows.map(episodeOf);
+    },
+    firstBrokenEvent: async (runId) => {
+      const { rows } = await people.query<{ seq: number; text: string; prev_hash: Buffer; hash: Buffer }>(
+        "SELECT seq, event::text AS text, prev_hash, hash FROM paramedic.run_events WHERE run_id = $1 ORDER BY seq",
+        [runId],
+      );
+      return firstBroken(
+        runId,
+        rows.map((row) => ({ seq: row.seq, text: row.text, prevHash: row.prev_hash, hash: row.hash })),
+      );
+    },
+    ping: async () => {
+      await people.query("SELECT FROM paramedic.switches");
+    },
+  };
+}
+
+/** The WHERE clause of the filters that are set. The column names are ours; the values are parameters. */
+function where(filters: readonly (readonly [string, string | null])[]): { conditions: string; values: string[] } {
+  const values: string[] = [];
+  const conditions: string[] = [];
+  for (const [condition, value] of filters) {
+    if (value === null) continue;
+    values.push(value);
+    conditions.push(`${condition}$${values.length}`);
+  }
+  return { conditions: conditions.length > 0 ? `WHERE ${conditions.join(" AND ")}` : "", values };
+}
+
+const runColumns = `id, playbook, playbook_hash, target, trigger, requested_by, episode_id, dry_run, state, waiting_for,
+  outcome, due_at, created_at, ended_at`;
+
+interface StoredRun {
+  readonly id: string;
+  readonly playbook: string;
+  readonly playbook_hash: string;
+  readonly target: string;
+  readonly trigger: Trigger["kind"];
+  readonly requested_by: string | null;
+  readonly episode_id: string | null;
+  readonly dry_run: boolean;
+  readonly state: RunState;
+  readonly waiting_for: WaitingFor | null;
+  readonly outcome: string | null;
+  readonly due_at: Date;
+  readonly created_at: Date;
+  readonly ended_at: Date | null;
+}
+
+function runOf(row: StoredRun): RunRow {
+  return {
+    id: row.id,
+    playbook: row.playbook,
+    playbookHash: row.playbook_hash,
+    target: row.target === "" ? null : row.target,
+    trigger: row.trigger,
+    requestedBy: row.requested_by,
+    episodeId: row.episode_id,
+    dryRun: row.dry_run,
+    state: row.state,
+    waitingFor: row.waiting_for,
+    outcome: row.outcome,
+    dueAt: row.state === "waiting" ? row.due_at.toISOString() : null,
+    createdAt: row.created_at.toISOString(),
+    endedAt: row.ended_at?.toISOString() ?? null,
+  };
+}
+
+interface StoredEpisode {
+  readonly id: string;
+  readonly source: string;
+  readonly fingerprint: string;
+  readonly labels: Record<string, string>;
+  readonly annotations: Record<string, string>;
+  readonly status: "firing" | "resolved";
+  readonly starts_at: Date;
+  readonly ends_at: Date | null;
+  readonly first_seen: Date;
+  readonly last_seen: Date;
+  readonly notifications: number;
+}
+
+function episodeOf(row: StoredEpisode): EpisodeRow {
+  return {
+    id: row.id,
+    source: row.source,
+    fingerprint: row.fingerprint,
+    labels: row.labels,
+    annotations: row.annotations,
+    status: row.status,
+    startsAt: row.starts_at.toISOString(),
+    endsAt: row.ends_at?.toISOString() ?? null,
+    firstSeen: row.first_seen.toISOString(),
+    lastSeen: row.last_seen.toISOString(),
+    notifications: row.notifications,
+  };
+}

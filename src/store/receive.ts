@@ -1,0 +1,293 @@
+/**
+ * Stores what Alertmanager told: opens, repeats and closes episodes and creates their runs, alert by alert.
+ * Concurrent notifications share their statements, whose number does not depend on how many alerts there are.
+ */
+
+import type pg from "pg";
+import type { Alert, IgnoredReason } from "../domain/alert.ts";
+import { batched } from "./batch.ts";
+import { type Database, inTransaction } from "./connect.ts";
+import { firstEvent, lockKeyOf, type NewRun } from "./new-run.ts";
+import { appendFromOutside } from "./outside.ts";
+
+/** An alert and the runs it is to start if its episode has not started them yet. */
+export interface IncomingAlert {
+  /** A UUIDv7; used if the episode turns out to be new. */
+  readonly episodeId: string;
+  /** Which Alertmanagers this came from; members of one cluster share a source. */
+  readonly source: string;
+  readonly alert: Alert;
+  readonly runs: readonly NewRun[];
+}
+
+export interface ReceivedRun {
+  readonly id: string;
+  readonly playbook: string;
+  readonly target: string | null;
+  readonly created: boolean;
+}
+
+export type Received =
+  | { readonly kind: "firing"; readonly episodeId: string; readonly runs: readonly ReceivedRun[] }
+  | { readonly kind: "ignored"; readonly reason: Extract<IgnoredReason, "late-duplicate" | "resolved"> };
+
+export type Receive = (alerts: readonly IncomingAlert[]) => Promise<readonly Received[]>;
+
+/**
+ * Two Alertmanagers may have seen one alert start at slightly different times; a start that is later than this after
+ * that of the open episode is a new firing, whose predecessor's end was never told (`send_resolved: false`).
+ */
+const sameStartSeconds = 60;
+const mostDeliveriesInOne = 64;
+
+/** Makes the function that stores notifications. One call is one notification and is stored whole or not at all. */
+export function createReceive(database: Database, now: () => number): Receive {
+  return batched<readonly IncomingAlert[], readonly Received[]>(
+    async (deliveries) => {
+      const results = await store(database.pool, deliveries.flat(), now);
+      let from = 0;
+      return deliveries.map((delivery) => {
+        const part = results.slice(from, from + delivery.length);
+        from += delivery.length;
+        return part;
+      });
+    },
+    { lanes: 2, most: mostDeliveriesInOne },
+  );
+}
+
+async function store(pool: pg.Pool, alerts: readonly IncomingAlert[], now: () => number): Promise<readonly Received[]> {
+  if (alerts.length === 0) return [];
+  const answers = new Map<IncomingAlert, Received>();
+  const firing = alerts.filter((one) => one.alert.status === "firing");
+  const resolved = alerts.filter((one) => one.alert.status === "resolved");
+  const at = new Date(now()).toISOString();
+
+  const superseding = resolved.length === 0 ? await open(pool, firing, at, answers) : null;
+  if (superseding === null || superseding.length > 0) {
+    await inTransaction(pool, async (client) => {
+      const late = superseding ?? (await open(client, firing, at, answers));
+      if (late.length > 0) {
+        const closed = await supersede(client, late);
+        await tellRuns(client, closed);
+        await open(client, late, at, answers);
+      }
+      if (resolved.length > 0) {
+        const closed = await close(client, resolved);
+        await tellRuns(client, closed);
+        for (const one of resolved) answers.set(one, { kind: "ignored", reason: "resolved" });
+      }
+    });
+  }
+  return alerts.map((one) => answers.get(one) ?? { kind: "ignored", reason: "late-duplicate" });
+}
+
+const keyOf = (one: IncomingAlert): string => `${one.source}\n${one.alert.fingerprint}`;
+
+/**
+ * One statement: opens or repeats an episode for each firing alert and creates the runs that are missing.
+ * Returns the alerts whose open episode is an older firing; nothing was done for those.
+ */
+async function open(
+  client: pg.Pool | pg.PoolClient,
+  firing: readonly IncomingAlert[],
+  at: string,
+  answers: Map<IncomingAlert, Received>,
+): Promise<readonly IncomingAlert[]> {
+  if (firing.length === 0) return [];
+  // An alert that stands twice in one batch is stored once, by its newest start; Postgres would refuse the second.
+  const chosen = new Map<string, { alert: IncomingAlert; times: number }>();
+  for (const one of firing) {
+    const before = chosen.get(keyOf(one));
+    const newer = !before || one.alert.startsAt > before.alert.alert.startsAt;
+    chosen.set(keyOf(one), { alert: newer ? one : before.alert, times: (before?.times ?? 0) + 1 });
+  }
+  const rows = [...chosen.values()];
+  const runs = rows.flatMap(({ alert }, index) =>
+    alert.runs.map((run) => ({ run, index: index + 1, first: firstEvent(run, at) })),
+  );
+  const { rows: stored } = await client.query<OpenedRow>({
+    name: "paramedic-open-episodes",
+    text: openSql,
+    values: [
+      rows.map(({ alert }) => alert.episodeId),
+      rows.map(({ alert }) => alert.source),
+      rows.map(({ alert }) => alert.alert.fingerprint),
+      rows.map(({ alert }) => alert.alert.startsAt),
+      rows.map(({ alert }) => JSON.stringify(alert.alert.labels)),
+      rows.map(({ alert }) => JSON.stringify(alert.alert.annotations)),
+      rows.map(({ times }) => times),
+      sameStartSeconds,
+      runs.map(({ index }) => index),
+      runs.map(({ run }) => run.id),
+      runs.map(({ run }) => run.playbook),
+      runs.map(({ run }) => run.playbookHash),
+      runs.map(({ run }) => run.target ?? ""),
+      runs.map(({ run }) => lockKeyOf(run)),
+      runs.map(({ first }) => first.text),
+      runs.map(({ first }) => first.prevHash),
+      runs.map(({ first }) => first.hash),
+    ],
+  });
+  return settleOpened(
+    firing,
+    rows.map(({ alert }) => alert),
+    stored,
+    answers,
+  );
+}
+
+function settleOpened(
+  firing: readonly IncomingAlert[],
+  chosen: readonly IncomingAlert[],
+  stored: readonly OpenedRow[],
+  answers: Map<IncomingAlert, Received>,
+): readonly IncomingAlert[] {
+  const byKey = new Map<string, OpenedRow>();
+  for (const row of stored) byKey.set(keyOf(chosen[row.index - 1] as IncomingAlert), row);
+  const superseding: IncomingAlert[] = [];
+  for (const one of firing) {
+    const row = byKey.get(keyOf(one));
+    if (!row) {
+      answers.set(one, { kind: "ignored", reason: "late-duplicate" });
+      continue;
+    }
+    if (row.superseded) {
+      superseding.push(one);
+      continue;
+    }
+    const winner = chosen[row.index - 1] === one;
+    const runs = row.runs.map((run) => ({
+      id: run.id,
+      playbook: run.playbook,
+      target: run.target === "" ? null : run.target,
+      // Of two notifications in one batch, one created the run and the other repeats it.
+      created: run.created && winner,
+    }));
+    answers.set(one, { kind: "firing", episodeId: row.id, runs });
+  }
+  return superseding;
+}
+
+interface OpenedRow {
+  readonly index: number;
+  readonly id: string;
+  readonly superseded: boolean;
+  readonly runs: readonly { id: string; playbook: string; target: string; created: boolean }[];
+}
+
+const openSql = `
+WITH told AS (
+  SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::timestamptz[], $5::jsonb[], $6::jsonb[], $7::int[])
+    WITH ORDINALITY AS t(id, source, fingerprint, starts_at, labels, annotations, times, index)
+), timely AS (
+  SELECT told.* FROM told WHERE NOT EXISTS (
+    SELECT FROM paramedic.episodes e
+    WHERE e.source = told.source AND e.fingerprint = told.fingerprint AND e.status = 'resolved'
+      AND (e.starts_at >= told.starts_at OR e.ends_at > told.starts_at))
+), seen AS (
+  INSERT INTO paramedic.episodes AS e (id, source, fingerprint, status, starts_at, labels, annotations, notifications)
+  SELECT id, source, fingerprint, 'firing', starts_at, labels, annotations, times FROM timely
+  ORDER BY source, fingerprint
+  ON CONFLICT (source, fingerprint) WHERE status = 'firing' DO UPDATE
+    SET last_seen = now(), notifications = e.notifications + excluded.notifications,
+        annotations = excluded.annotations
+    WHERE excluded.starts_at BETWEEN e.starts_at - make_interval(secs => $8) AND e.starts_at + make_interval(secs => $8)
+  RETURNING e.id, e.source, e.fingerprint
+), wanted AS (
+  SELECT r.*, seen.id AS episode_id
+  FROM unnest($9::int[], $10::uuid[], $11::text[], $12::text[], $13::text[], $14::text[], $15::text[], $16::bytea[], $17::bytea[])
+    AS r(index, id, playbook, playbook_hash, target, lock_key, event, prev_hash, hash)
+  JOIN told ON told.index = r.index
+  JOIN seen ON seen.source = told.source AND seen.fingerprint = told.fingerprint
+), created AS (
+  INSERT INTO paramedic.runs (id, episode_id, playbook, playbook_hash, target, lock_key, trigger, last_seq, last_hash)
+  SELECT id, episode_id, playbook, playbook_hash, target, lock_key, 'alert', 1, hash FROM wanted
+  ON CONFLICT (episode_id, playbook, target) WHERE episode_id IS NOT NULL DO NOTHING
+  RETURNING id
+), begun AS (
+  INSERT INTO paramedic.run_events (run_id, seq, event, prev_hash, hash)
+  SELECT w.id, 1, w.event::json, w.prev_hash, w.hash FROM wanted w JOIN created USING (id)
+), known AS (
+  SELECT w.index, coalesce(c.id, r.id) AS id, w.playbook, w.target, c.id IS NOT NULL AS created
+  FROM wanted w
+  LEFT JOIN created c ON c.id = w.id
+  LEFT JOIN paramedic.runs r ON c.id IS NULL
+    AND r.episode_id = w.episode_id AND r.playbook = w.playbook AND r.target = w.target
+)
+SELECT timely.index::int AS index, coalesce(seen.id, timely.id) AS id, seen.id IS NULL AS superseded,
+  coalesce((SELECT json_agg(json_build_object('id', k.id, 'playbook', k.playbook, 'target', k.target, 'created', k.created))
+    FROM known k WHERE k.index = timely.index AND k.id IS NOT NULL), '[]'::json) AS runs
+FROM timely LEFT JOIN seen USING (source, fingerprint)
+WHERE seen.id IS NOT NULL OR EXISTS (
+  SELECT FROM paramedic.episodes e WHERE e.source = timely.source AND e.fingerprint = timely.fingerprint
+    AND e.status = 'firing' AND e.starts_at < timely.starts_at)`;
+
+/** Closes the open episodes that these newer firings prove to be over. */
+async function supersede(client: pg.PoolClient, late: readonly IncomingAlert[]): Promise<readonly string[]> {
+  const { rows } = await client.query<{ id: string }>(
+    `UPDATE paramedic.episodes e SET status = 'resolved', ends_at = t.starts_at
+     FROM unnest($1::text[], $2::text[], $3::timestamptz[]) AS t(source, fingerprint, starts_at)
+     WHERE e.source = t.source AND e.fingerprint = t.fingerprint AND e.status = 'firing' AND e.starts_at < t.starts_at
+     RETURNING e.id`,
+    [late.map((one) => one.source), late.map((one) => one.alert.fingerprint), late.map((one) => one.alert.startsAt)],
+  );
+  return rows.map((row) => row.id);
+}
+
+/** Closes the episodes of resolved alerts; one that was never heard of is stored closed, so that its firing is known to be late. */
+async function close(client: pg.PoolClient, resolved: readonly IncomingAlert[]): Promise<readonly string[]> {
+  const latest = new Map<string, IncomingAlert>();
+  for (const one of resolved) {
+    const before = latest.get(keyOf(one));
+    if (!before || one.alert.startsAt >= before.alert.startsAt) latest.set(keyOf(one), one);
+  }
+  const rows = [...latest.values()];
+  const { rows: closed } = await client.query<{ id: string }>(closeSql, [
+    rows.map((one) => one.episodeId),
+    rows.map((one) => one.source),
+    rows.map((one) => one.alert.fingerprint),
+    rows.map((one) => one.alert.startsAt),
+    rows.map((one) => one.alert.endsAt ?? one.alert.startsAt),
+    rows.map((one) => JSON.stringify(one.alert.labels)),
+    rows.map((one) => JSON.stringify(one.alert.annotations)),
+    sameStartSeconds,
+  ]);
+  return closed.map((row) => row.id);
+}
+
+const closeSql = `
+WITH told AS (
+  SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::timestamptz[], $5::timestamptz[], $6::jsonb[], $7::jsonb[])
+    AS t(id, source, fingerprint, starts_at, ends_at, labels, annotations)
+), closed AS (
+  UPDATE paramedic.episodes e
+  SET status = 'resolved', ends_at = t.ends_at, last_seen = now(), notifications = e.notifications + 1
+  FROM told t
+  WHERE e.source = t.source AND e.fingerprint = t.fingerprint AND e.status = 'firing'
+    AND e.starts_at <= t.starts_at + make_interval(secs => $8)
+  RETURNING e.id, e.source, e.fingerprint
+), unheard AS (
+  INSERT INTO paramedic.episodes (id, source, fingerprint, status, starts_at, ends_at, labels, annotations)
+  SELECT id, source, fingerprint, 'resolved', starts_at, ends_at, labels, annotations FROM told
+  WHERE NOT EXISTS (SELECT FROM closed c WHERE c.source = told.source AND c.fingerprint = told.fingerprint)
+  ON CONFLICT (source, fingerprint, starts_at) DO NOTHING
+)
+SELECT id FROM closed`;
+
+/** Tells the runs of episodes that are over; they decide themselves what that means to them. */
+async function tellRuns(client: pg.PoolClient, episodes: readonly string[]): Promise<void> {
+  if (episodes.length === 0) return;
+  const { rows } = await client.query<{ id: string; ends_at: Date | null }>(
+    `SELECT r.id, e.ends_at FROM paramedic.runs r JOIN paramedic.episodes e ON e.id = r.episode_id
+     WHERE r.episode_id = ANY($1::uuid[]) AND r.state <> 'ended'`,
+    [episodes],
+  );
+  await appendFromOutside(
+    client,
+    rows.map((row) => ({
+      runId: row.id,
+      happening: { type: "alert-resolved", endsAt: row.ends_at?.toISOString() ?? null },
+    })),
+  );
+}
