@@ -1,0 +1,50 @@
+/**
+ * Which queries may be cancelled at all: the one guard that both planning and applying use. Every condition is
+ * positive, so that what is not known (NULL, for want of rights) is left alone.
+ */
+
+// What an application runs. Everything else (DDL, VACUUM, COPY, CALL, DO, EXPLAIN …) is left alone.
+const firstWords = "select|with|insert|update|delete|merge|values|table|fetch|execute|begin|start";
+// A query of several statements is left alone where one of the later ones may be of those others.
+const laterWords =
+  "create|alter|drop|truncate|reindex|vacuum|cluster|refresh|repack|analyze|copy|comment|grant|revoke|reassign|security|import|call|do|prepare|checkpoint|lock";
+// Programs that back up, restore, replicate, repair or migrate, by the application_name they set.
+const programs =
+  "paramedic|pg_|pgbackrest|pgbasebackup|barman|wal-?[eg]|walg|repmgr|patroni|vacuumdb|reindexdb|clusterdb|bucardo|debezium|flyway|liquibase";
+
+// White space, opening parentheses and comments. A comment with another one inside it matches nothing: which of the
+// two ends first decides what the statement is, so such a query is left alone.
+const beforeFirstWord = String.raw`(\s|\(|--[^\n\r]*[\n\r]|/\*([^*/]|\*(?!/)|/(?!\*))*\*/)*`;
+
+/**
+ * A condition on `a`, a row of pg_stat_activity, and `r`, its row of pg_roles. `$1` are the allowed users and `$2` the
+ * allowed databases, both `text[]`.
+ */
+export const cancellable = `
+      a.backend_type = 'client backend'
+  AND a.state = 'active'
+  AND a.usename::text = ANY($1::text[])
+  AND a.datname::text = ANY($2::text[])
+  AND a.pid <> pg_backend_pid()
+  AND a.leader_pid IS NULL
+  AND NOT r.rolsuper
+  AND NOT r.rolreplication
+  AND a.application_name !~* '^(${programs})'
+  AND a.query ~* '^${beforeFirstWord}(${firstWords})\\M'
+  AND a.query !~* ';.*\\m(${laterWords})\\M'
+  AND a.query !~* '\\mpg_(start_backup|stop_backup|backup_start|backup_stop)\\M'
+  -- Cancelling a commit that waits for its replica would not undo it, only lose the wait.
+  AND a.wait_event IS DISTINCT FROM 'SyncRep'
+  AND NOT EXISTS (SELECT FROM pg_replication_slots s WHERE s.active_pid = a.pid)
+  AND NOT EXISTS (SELECT FROM pg_stat_replication s WHERE s.pid = a.pid)
+  AND NOT EXISTS (
+    SELECT FROM pg_stat_progress_vacuum s WHERE s.pid = a.pid
+    UNION ALL SELECT FROM pg_stat_progress_analyze s WHERE s.pid = a.pid
+    UNION ALL SELECT FROM pg_stat_progress_cluster s WHERE s.pid = a.pid
+    UNION ALL SELECT FROM pg_stat_progress_create_index s WHERE s.pid = a.pid
+    UNION ALL SELECT FROM pg_stat_progress_basebackup s WHERE s.pid = a.pid
+    UNION ALL SELECT FROM pg_stat_progress_copy s WHERE s.pid = a.pid)
+  -- The locks of maintenance and migrations, which may run inside a function or an open transaction.
+  AND NOT EXISTS (
+    SELECT FROM pg_locks l WHERE l.pid = a.pid AND l.locktype = 'relation'
+      AND l.mode IN ('ShareUpdateExclusiveLock', 'ShareLock', 'ShareRowExclusiveLock'))`;
