@@ -118,4 +118,7 @@ export type Happening =
   | { readonly type: "escalated"; readonly policy: string | null; readonly reason: string }
   | { readonly type: "ended"; readonly outcome: Outcome; readonly reason: string };
 
+/** A happening with its time, not yet stored. */
+export type DatedHappening = { readonly at: string } & Happening;
+
 export type RunEvent = Happening & { readonly seq: number; readonly at: string };

@@ -3,7 +3,7 @@
  * is refused when the fence or the history has moved. Concurrent runs share their statements.
  */
 
-import type { Happening, Outcome } from "../domain/event.ts";
+import type { DatedHappening, Happening, Outcome } from "../domain/event.ts";
 import type { WaitingFor } from "../domain/run.ts";
 import { batched } from "./batch.ts";
 import { extend, type Link } from "./chain.ts";
@@ -21,9 +21,7 @@ export interface Append {
   readonly fence: number;
   readonly lastSeq: number;
   readonly lastHash: Buffer;
-  readonly happenings: readonly Happening[];
-  /** RFC 3339 in UTC. */
-  readonly at: string;
+  readonly happenings: readonly DatedHappening[];
   readonly standing: Standing;
 }
 
@@ -44,7 +42,7 @@ export function createAppend(database: Database): AppendEvents {
 
 async function write(database: Database, appends: readonly Append[]): Promise<readonly Appended[]> {
   const links = appends.map((append) =>
-    extend(append.runId, { seq: append.lastSeq, hash: append.lastHash }, append.happenings, append.at),
+    extend(append.runId, { seq: append.lastSeq, hash: append.lastHash }, append.happenings),
   );
   const { rows } = await database.pool.query<WrittenRow>({
     name: "paramedic-append",

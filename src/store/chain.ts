@@ -1,7 +1,7 @@
 /** The hash chain of a run's events: each event's hash covers its exact text, its place and the hash before it. */
 
 import { createHash } from "node:crypto";
-import type { Happening, RunEvent } from "../domain/event.ts";
+import type { DatedHappening, RunEvent } from "../domain/event.ts";
 
 /** What the first event of a run follows. */
 export const chainStart: Buffer = Buffer.alloc(32);
@@ -19,19 +19,18 @@ export function hashOf(prevHash: Buffer, runId: string, seq: number, text: strin
   return createHash("sha256").update(prevHash).update(`${runId}\n${seq}\n${text}`).digest();
 }
 
-/** The links that continue a chain after `seq` with these happenings at time `at` (RFC 3339). */
+/** The links that continue a chain after `seq` with these happenings. */
 export function extend(
   runId: string,
   after: { readonly seq: number; readonly hash: Buffer },
-  happenings: readonly Happening[],
-  at: string,
+  happenings: readonly DatedHappening[],
 ): readonly Link[] {
   const links: Link[] = [];
   let { seq, hash } = after;
   for (const happening of happenings) {
     seq += 1;
     const prevHash = hash;
-    const text = JSON.stringify({ at, ...happening });
+    const text = JSON.stringify(happening);
     hash = hashOf(prevHash, runId, seq, text);
     links.push({ seq, text, prevHash, hash });
   }

@@ -1,6 +1,6 @@
 /** A run before it is stored: its row and its first event, ready to be inserted by whichever door it came through. */
 
-import type { Happening, Trigger } from "../domain/event.ts";
+import type { DatedHappening, Trigger } from "../domain/event.ts";
 import type { Json } from "../domain/json.ts";
 import { chainStart, extend, type Link } from "./chain.ts";
 
@@ -18,7 +18,8 @@ export interface NewRun {
 
 /** The first event of a new run at time `at` (RFC 3339). */
 export function firstEvent(run: NewRun, at: string): Link {
-  const created: Happening = {
+  const created: DatedHappening = {
+    at,
     type: "created",
     playbook: run.playbook,
     playbookHash: run.playbookHash,
@@ -27,7 +28,7 @@ export function firstEvent(run: NewRun, at: string): Link {
     inputs: run.inputs,
     dryRun: run.dryRun,
   };
-  const [link] = extend(run.id, { seq: 0, hash: chainStart }, [created], at);
+  const [link] = extend(run.id, { seq: 0, hash: chainStart }, [created]);
   return link as Link;
 }
 

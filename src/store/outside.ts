@@ -27,7 +27,7 @@ export async function appendFromOutside(
   const happenings = new Map(events.map((event) => [event.runId, event.happening]));
   const links = rows.flatMap((row) => {
     const happening = happenings.get(row.id) as Happening;
-    return extend(row.id, { seq: row.last_seq, hash: row.last_hash }, [happening], row.at.toISOString());
+    return extend(row.id, { seq: row.last_seq, hash: row.last_hash }, [{ at: row.at.toISOString(), ...happening }]);
   });
   if (links.length === 0) return [];
   const ids = rows.map((row) => row.id);

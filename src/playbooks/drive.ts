@@ -1,0 +1,308 @@
+/** Drives one run: decide, do that one thing, record what happened, until the run ends or has to wait. */
+
+import type { ActionContext } from "../domain/action.ts";
+import { type Decision, decide } from "../domain/decide.ts";
+import type { Happening, Outcome, RunEvent } from "../domain/event.ts";
+import type { Json } from "../domain/json.ts";
+import { type Progress, progressOf } from "../domain/progress.ts";
+import type { Run } from "../domain/run.ts";
+import { type Clock, clockFrom } from "./clock.ts";
+import type { HeldLease, Leases } from "./leases.ts";
+import type { LoadedPlaybook } from "./load.ts";
+import { apply, observe, type Performance, plan, probe, type Values, verify } from "./perform.ts";
+import { type Record, type Stored, startRecord } from "./record.ts";
+import type { ClaimedRun, Standing, World } from "./world.ts";
+
+/** How the process asks its runs to stop: `soft` between two things they do, `hard` at once. */
+export interface Stop {
+  readonly soft: AbortSignal;
+  readonly hard: AbortSignal;
+}
+
+/** Facts are stored after this time even where nothing else calls for it, so that people can watch. */
+const showWithinMs = 250;
+/** A run whose playbook no worker can carry out is given up after this time. */
+const giveUpUnknownPlaybookMs = 10 * 60_000;
+const tryUnknownPlaybookAgainMs = 5_000;
+
+/** Outcomes after which the trouble is still there and people must know. */
+const handedOver: ReadonlySet<Outcome> = new Set(["ineffective", "expired", "refused", "failed", "unknown"]);
+
+/** Works on the run if it is due and free, until it ends, waits, or must be given up. */
+export async function drive(world: World, leases: Leases, stop: Stop, runId: string): Promise<void> {
+  if (stop.soft.aborted) return;
+  const askedAt = performance.now();
+  const claimed = await world.store.claim(runId);
+  if (!claimed) return;
+  const lease = leases.hold(claimed, askedAt);
+  try {
+    const clock = clockFrom(claimed.now);
+    world.reached("claimed", runId);
+    const record = startRecord(world.store, claimed, clock, lease);
+    if (claimed.takenOver) {
+      record.note({ type: "taken-over", worker: world.worker, fence: claimed.fence });
+      world.metrics.takenOver();
+      world.log.warn({ run: runId, fence: claimed.fence }, "took over a run whose worker stopped");
+    }
+    const loaded = await world.playbook(claimed.playbookHash);
+    const drivenRun = { world, claimed, clock, lease, record, stop };
+    if (loaded) await loop({ ...drivenRun, loaded });
+    else await deferUnknownPlaybook(drivenRun);
+  } finally {
+    lease.release();
+  }
+}
+
+interface Undrivable {
+  readonly world: World;
+  readonly claimed: ClaimedRun;
+  readonly clock: Clock;
+  readonly lease: HeldLease;
+  readonly record: Record;
+  readonly stop: Stop;
+}
+
+interface Driven extends Undrivable {
+  readonly loaded: LoadedPlaybook;
+}
+
+async function loop(driven: Driven): Promise<void> {
+  const { world, claimed, clock, lease, record, stop, loaded } = driven;
+  for (;;) {
+    if (lease.signal.aborted) return;
+    if (stop.soft.aborted) {
+      await put(driven, [], { state: "released" });
+      return;
+    }
+    if (record.unstoredMs() > showWithinMs && (await put(driven, [], { state: "running" })) === "lost") return;
+    const history = record.history();
+    const run: Run = {
+      id: claimed.id,
+      playbook: loaded.playbook,
+      dryRun: claimed.dryRun,
+      history,
+      holdsTarget: record.holdsTarget,
+      paused: record.paused || world.pausedHere(),
+    };
+    const decision = decide(run, clock.now());
+    if ((await carryOut(driven, decision, progressOf(history), history)) === "stop") return;
+  }
+}
+
+async function carryOut(
+  driven: Driven,
+  decision: Decision,
+  progress: Progress,
+  history: readonly RunEvent[],
+): Promise<"go-on" | "stop"> {
+  const { world, claimed, record } = driven;
+  const performance = () => performanceOf(driven, progress, history);
+  switch (decision.do) {
+    case "observe":
+      world.reached("before-observe", claimed.id);
+      record.note(await observe(performance(), decision.step, progress));
+      world.reached("after-observe", claimed.id);
+      return "go-on";
+    case "plan":
+      world.reached("before-plan", claimed.id);
+      record.note(await plan(performance(), decision.step, progress));
+      world.reached("after-plan", claimed.id);
+      return "go-on";
+    case "check-rails":
+      return checkRails(driven, decision.step.id);
+    case "ask":
+      return ask(driven, decision, progress);
+    case "expire": {
+      const { step, approval } = decision;
+      return after(await put(driven, [{ type: "approval-expired", step: step.id, approval }], { state: "running" }));
+    }
+    case "void": {
+      const { step, approval, reason } = decision;
+      return after(
+        await put(driven, [{ type: "approval-voided", step: step.id, approval, reason }], { state: "running" }),
+      );
+    }
+    case "apply":
+      return applyPlan(driven, decision, progress, performance());
+    case "probe":
+      record.note(await probe(performance(), decision.step, progress.steps.get(decision.step.id)?.plan ?? null));
+      return "go-on";
+    case "verify":
+      world.reached("before-verify", claimed.id);
+      record.note(await verify(performance(), decision.index));
+      world.reached("after-verify", claimed.id);
+      return "go-on";
+    case "wait":
+      return wait(driven, decision);
+    case "end":
+      return end(driven, decision.outcome, decision.reason);
+    case "nothing":
+      return "stop";
+    default:
+      return decision satisfies never;
+  }
+}
+
+/** Stores, tells the queue what follows from where the run now stands, and says how the storing went. */
+async function put(driven: Undrivable, decided: readonly Happening[], standing: Standing): Promise<Stored> {
+  const { world, claimed, record, clock } = driven;
+  const { stored, woken } = await record.store(decided, standing);
+  if (stored === "lost") world.log.warn({ run: claimed.id, fence: claimed.fence }, "this run is another worker's now");
+  if (woken.length > 0) world.hint(woken, clock.now());
+  if (stored === "written" && standing.state === "waiting") world.hint([claimed.id], standing.dueAt);
+  if (stored === "written" && standing.state === "released") world.hint([claimed.id], clock.now());
+  return stored;
+}
+
+/** After a write that keeps the run: everything but a lost run is decided anew. */
+function after(stored: Stored): "go-on" | "stop" {
+  return stored === "lost" ? "stop" : "go-on";
+}
+
+async function wait(driven: Driven, decision: Extract<Decision, { do: "wait" }>): Promise<"go-on" | "stop"> {
+  if (decision.for === "switch") driven.world.metrics.railHit("kill-switch");
+  if (decision.for === "target") driven.world.metrics.railHit("target-lock");
+  const stored = await put(driven, [], { state: "waiting", for: decision.for, dueAt: decision.until });
+  return stored === "moved" ? "go-on" : "stop";
+}
+
+async function checkRails(driven: Driven, step: string): Promise<"go-on"> {
+  const { world, claimed, loaded, record } = driven;
+  const { budget, cooldownMs } = loaded.playbook;
+  const answer = await world.store.readRails({
+    runId: claimed.id,
+    playbook: claimed.playbook,
+    target: claimed.target,
+    budget,
+    cooldownMs,
+  });
+  if (answer.coolDownUntil) world.metrics.railHit("cool-down");
+  if (answer.budget.some((window) => window.used >= window.limit)) world.metrics.railHit("budget");
+  record.note({ type: "rails-checked", step, ...answer });
+  return "go-on";
+}
+
+async function ask(
+  driven: Driven,
+  decision: Extract<Decision, { do: "ask" }>,
+  progress: Progress,
+): Promise<"go-on" | "stop"> {
+  const { world, claimed, clock } = driven;
+  const planned = progress.steps.get(decision.step.id);
+  const expiresAt = clock.now() + world.approvals.expireAfterMs;
+  const requested: Happening = {
+    type: "approval-requested",
+    step: decision.step.id,
+    approval: world.newId(),
+    digest: planned?.digest ?? "",
+    effects: planned?.effects ?? [],
+    reasons: decision.reasons,
+    expiresAt: new Date(expiresAt).toISOString(),
+    atLeast: world.approvals.atLeast,
+  };
+  const stored = await put(driven, [requested], { state: "waiting", for: "approval", dueAt: expiresAt });
+  if (stored !== "written") return after(stored);
+  world.reached("after-ask", claimed.id);
+  world.log.info(
+    {
+      run: claimed.id,
+      playbook: claimed.playbook,
+      target: claimed.target,
+      step: decision.step.id,
+      effects: requested.effects.length,
+    },
+    "a step waits for approval",
+  );
+  return "stop";
+}
+
+async function applyPlan(
+  driven: Driven,
+  decision: Extract<Decision, { do: "apply" }>,
+  progress: Progress,
+  performance: Performance,
+): Promise<"go-on" | "stop"> {
+  const { world, claimed, lease, record } = driven;
+  const { step } = decision;
+  const planned = progress.steps.get(step.id);
+  world.reached("before-intent", claimed.id);
+  const started: Happening = { type: "step-started", step: step.id, digest: planned?.digest ?? "" };
+  const stored = await put(driven, [started], { state: "running" });
+  if (stored !== "written") return after(stored);
+  world.reached("after-intent", claimed.id);
+  // This process may have been frozen since; then the run may be another worker's, and this plan is not ours to apply.
+  if (!lease.isSafe()) return "stop";
+  const happening = await apply(performance, step, planned?.plan ?? null);
+  world.reached("after-effect", claimed.id);
+  record.note(happening);
+  return "go-on";
+}
+
+async function end(driven: Undrivable, outcome: Outcome, reason: string): Promise<"go-on" | "stop"> {
+  const { world, claimed } = driven;
+  world.reached("before-end", claimed.id);
+  const policy = "loaded" in driven ? (driven as Driven).loaded.playbook.escalate : null;
+  const escalates = handedOver.has(outcome) && !claimed.dryRun;
+  const happenings: Happening[] = [{ type: "ended", outcome, reason }];
+  if (escalates) happenings.unshift({ type: "escalated", policy, reason });
+  const stored = await put(driven, happenings, { state: "ended", outcome });
+  if (stored !== "written") return after(stored);
+  world.reached("after-end", claimed.id);
+  world.metrics.runEnded(claimed.playbook, outcome);
+  const fields = { run: claimed.id, playbook: claimed.playbook, target: claimed.target, outcome, reason };
+  if (!escalates) {
+    world.log.info(fields, "a run ended");
+    return "stop";
+  }
+  world.metrics.escalated(claimed.playbook, outcome);
+  world.log.error({ ...fields, policy }, "a run could not heal its target: people must look");
+  return "stop";
+}
+
+/** This worker cannot carry out the text the run started with; another one may. It must not be carried out with another text. */
+async function deferUnknownPlaybook(driven: Undrivable): Promise<void> {
+  const { claimed, clock, world } = driven;
+  const age = clock.now() - Date.parse(claimed.history[0]?.at ?? clock.stamp());
+  const fields = { run: claimed.id, playbook: claimed.playbook, hash: claimed.playbookHash };
+  world.log.warn(fields, "this worker cannot carry out the playbook text that the run started with");
+  if (age < giveUpUnknownPlaybookMs) {
+    await put(driven, [], { state: "waiting", for: "retry", dueAt: clock.now() + tryUnknownPlaybookAgainMs });
+    return;
+  }
+  await end(
+    driven,
+    "failed",
+    "no worker can carry out the playbook text that this run started with; deploy a version that has its actions",
+  );
+}
+
+function performanceOf(driven: Driven, progress: Progress, history: readonly RunEvent[]): Performance {
+  const { world, claimed, loaded, lease, stop, clock } = driven;
+  return {
+    loaded,
+    values: valuesOf(claimed, progress, history),
+    stepEnded: world.metrics.stepEnded,
+    context: (timeoutMs): ActionContext => ({
+      target: claimed.target === null ? null : (world.targets.get(claimed.target) ?? null),
+      signal: AbortSignal.any([lease.signal, stop.hard, AbortSignal.timeout(timeoutMs)]),
+      log: world.log,
+      now: clock.now,
+    }),
+  };
+}
+
+function valuesOf(claimed: ClaimedRun, progress: Progress, history: readonly RunEvent[]): Values {
+  const created = history[0]?.type === "created" ? history[0] : null;
+  const alert = created?.trigger.kind === "alert" ? created.trigger : null;
+  const steps: { [id: string]: Json } = Object.create(null);
+  for (const [id, step] of progress.steps) {
+    if (step.state === "observed" || step.state === "done") steps[id] = step.result;
+  }
+  return {
+    steps,
+    inputs: created?.inputs ?? {},
+    labels: alert?.labels ?? {},
+    annotations: alert?.annotations ?? {},
+    target: claimed.target,
+  };
+}

@@ -1,0 +1,108 @@
+/** What a worker has found out about its run: kept at once, stored before the next effect and whenever the run pauses. */
+
+import type { DatedHappening, Happening, RunEvent } from "../domain/event.ts";
+import type { Clock } from "./clock.ts";
+import type { HeldLease } from "./leases.ts";
+import type { ClaimedRun, ReloadedRun, RunStore, Standing } from "./world.ts";
+
+/** `moved`: decide anew. `lost`: the run is another worker's. `paused`: the kill switch refused an intent. */
+export type Stored = "written" | "moved" | "lost" | "paused";
+
+export interface Record {
+  /** The history with all that was noted. */
+  history(): readonly RunEvent[];
+  readonly holdsTarget: boolean;
+  readonly paused: boolean;
+  /** Notes a fact, which stays true whatever else happens to the run. */
+  note(happening: Happening): void;
+  /** For how many milliseconds the oldest fact has not been stored; 0 where all are. */
+  unstoredMs(): number;
+  /**
+   * Stores the facts and then what follows from a decision. When somebody else has written to the run in between, the
+   * history is read again, the facts are kept and the decision is dropped.
+   */
+  store(decided: readonly Happening[], standing: Standing): Promise<{ stored: Stored; woken: readonly string[] }>;
+}
+
+const retryMs = 200;
+
+/** Starts the record of a run that was just claimed. */
+export function startRecord(store: RunStore, claimed: ClaimedRun, clock: Clock, lease: HeldLease): Record {
+  let known: ReloadedRun = claimed;
+  let facts: DatedHappening[] = [];
+
+  const dated = (happening: Happening): DatedHappening => ({ at: clock.stamp(), ...happening });
+
+  async function reload(): Promise<Stored> {
+    const reloaded = await persist(lease, () => store.reload(claimed));
+    if (!reloaded) return "lost";
+    known = reloaded;
+    return "moved";
+  }
+
+  return {
+    history: () => [...known.history, ...numbered(facts, known.lastSeq)],
+    get holdsTarget() {
+      return known.holdsTarget;
+    },
+    get paused() {
+      return known.paused;
+    },
+    note: (happening) => {
+      facts.push(dated(happening));
+    },
+    unstoredMs: () => (facts[0] ? clock.now() - Date.parse(facts[0].at) : 0),
+    store: async (decided, standing) => {
+      const happenings = [...facts, ...decided.map(dated)];
+      const base = { runId: claimed.id, fence: claimed.fence, lastSeq: known.lastSeq, lastHash: known.lastHash };
+      let tries = 0;
+      const answer = await persist(lease, () => {
+        tries += 1;
+        return store.append({ ...base, happenings, standing });
+      });
+      if (!answer) return { stored: "lost", woken: [] };
+      if (answer.kind === "written") {
+        known = {
+          ...known,
+          history: [...known.history, ...numbered(happenings, known.lastSeq)],
+          lastSeq: answer.lastSeq,
+          lastHash: answer.lastHash,
+        };
+        facts = [];
+        return { stored: "written", woken: answer.woken };
+      }
+      if (answer.kind === "moved") {
+        const before = known.lastSeq;
+        const stored = await reload();
+        // A try whose answer never arrived may have been written all the same.
+        if (stored === "moved" && tries > 1 && sameEvent(known.history[before], happenings[0])) {
+          facts = [];
+          return { stored: standing.state === "running" ? "written" : "moved", woken: [] };
+        }
+        return { stored, woken: [] };
+      }
+      if (answer.kind === "paused") known = { ...known, paused: true };
+      return { stored: answer.kind, woken: [] };
+    },
+  };
+}
+
+function numbered(happenings: readonly DatedHappening[], lastSeq: number): RunEvent[] {
+  return happenings.map((happening, index) => ({ seq: lastSeq + index + 1, ...happening }) as RunEvent);
+}
+
+function sameEvent(stored: RunEvent | undefined, ours: DatedHappening | undefined): boolean {
+  return stored !== undefined && ours !== undefined && stored.type === ours.type && stored.at === ours.at;
+}
+
+/** Tries again while the lease holds: what happened must not be forgotten because the database was away for a moment. */
+async function persist<T>(lease: HeldLease, write: () => Promise<T>): Promise<T | null> {
+  for (;;) {
+    try {
+      return await write();
+    } catch (error) {
+      if (!lease.isSafe()) throw error;
+      await new Promise((resolve) => setTimeout(resolve, retryMs));
+    }
+  }
+}

@@ -1,0 +1,109 @@
+/** What driving a run needs from outside: a store, the playbooks, and somebody to tell. Supplied by `app.ts`. */
+
+import type { BudgetUse, DatedHappening, Outcome, RunEvent } from "../domain/event.ts";
+import type { JsonObject } from "../domain/json.ts";
+import type { Budget } from "../domain/playbook.ts";
+import type { WaitingFor } from "../domain/run.ts";
+import type { Target } from "../domain/target.ts";
+import type { LoadedPlaybook } from "./load.ts";
+
+/** A run as it is handed to a worker. `lastHash` is the store's affair. */
+export interface ClaimedRun extends ReloadedRun {
+  readonly id: string;
+  readonly playbook: string;
+  readonly playbookHash: string;
+  readonly target: string | null;
+  readonly dryRun: boolean;
+  readonly fence: number;
+  readonly takenOver: boolean;
+}
+
+export interface ReloadedRun {
+  readonly history: readonly RunEvent[];
+  readonly lastSeq: number;
+  readonly lastHash: Buffer;
+  readonly holdsTarget: boolean;
+  readonly paused: boolean;
+  /** The database's time, milliseconds since 1970. */
+  readonly now: number;
+}
+
+export type Standing =
+  | { readonly state: "running" }
+  | { readonly state: "waiting"; readonly for: WaitingFor; readonly dueAt: number }
+  | { readonly state: "released" }
+  | { readonly state: "ended"; readonly outcome: Outcome };
+
+export type Appended =
+  | { readonly kind: "written"; readonly lastSeq: number; readonly lastHash: Buffer; readonly woken: readonly string[] }
+  | { readonly kind: "moved" | "lost" | "paused" };
+
+export interface RunStore {
+  claim(runId: string): Promise<ClaimedRun | null>;
+  reload(run: { readonly id: string; readonly fence: number }): Promise<ReloadedRun | null>;
+  append(append: {
+    readonly runId: string;
+    readonly fence: number;
+    readonly lastSeq: number;
+    readonly lastHash: Buffer;
+    readonly happenings: readonly DatedHappening[];
+    readonly standing: Standing;
+  }): Promise<Appended>;
+  readRails(question: {
+    readonly runId: string;
+    readonly playbook: string;
+    readonly target: string | null;
+    readonly budget: readonly Budget[];
+    readonly cooldownMs: number | null;
+  }): Promise<{ readonly budget: readonly BudgetUse[]; readonly coolDownUntil: string | null }>;
+}
+
+export interface DriveLogger {
+  info(fields: JsonObject, message: string): void;
+  warn(fields: JsonObject, message: string): void;
+  error(fields: JsonObject, message: string): void;
+}
+
+/** What is counted while runs are driven. */
+export interface DriveMetrics {
+  stepEnded(action: string, result: string, seconds: number): void;
+  runEnded(playbook: string, outcome: Outcome): void;
+  railHit(rail: "budget" | "cool-down" | "kill-switch" | "target-lock"): void;
+  takenOver(): void;
+  escalated(playbook: string, outcome: Outcome): void;
+}
+
+/** The named points of a drive at which a test may stop the process. */
+export type Checkpoint =
+  | "claimed"
+  | "before-observe"
+  | "after-observe"
+  | "before-plan"
+  | "after-plan"
+  | "after-ask"
+  | "before-intent"
+  | "after-intent"
+  | "after-effect"
+  | "after-finish"
+  | "before-verify"
+  | "after-verify"
+  | "before-end"
+  | "after-end";
+
+export interface World {
+  readonly store: RunStore;
+  readonly targets: ReadonlyMap<string, Target>;
+  /** The playbook with this hash; null where this worker cannot carry out that text. */
+  readonly playbook: (hash: string) => Promise<LoadedPlaybook | null>;
+  readonly approvals: { readonly expireAfterMs: number; readonly atLeast: number };
+  /** Whether this process was told to start nothing (the pause file), beside the switch in the store. */
+  readonly pausedHere: () => boolean;
+  /** Tells the queue that these runs are due at `at`, milliseconds since 1970. Never throws. */
+  readonly hint: (runIds: readonly string[], at: number) => void;
+  readonly worker: string;
+  readonly newId: () => string;
+  readonly log: DriveLogger;
+  readonly metrics: DriveMetrics;
+  /** Called at the named points; does nothing outside of tests. */
+  readonly reached: (point: Checkpoint, runId: string) => void;
+}
