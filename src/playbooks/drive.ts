@@ -148,9 +148,9 @@ async function put(driven: Undrivable, decided: readonly Happening[], standing: 
   const { world, claimed, record, clock } = driven;
   const { stored, woken } = await record.store(decided, standing);
   if (stored === "lost") world.log.warn({ run: claimed.id, fence: claimed.fence }, "this run is another worker's now");
-  if (woken.length > 0) world.hint(woken, clock.now());
-  if (stored === "written" && standing.state === "waiting") world.hint([claimed.id], standing.dueAt);
-  if (stored === "written" && standing.state === "released") world.hint([claimed.id], clock.now());
+  if (woken.length > 0) world.hint(woken, 0);
+  if (stored === "written" && standing.state === "waiting") world.hint([claimed.id], standing.dueAt - clock.now());
+  if (stored === "written" && standing.state === "released") world.hint([claimed.id], 0);
   return stored;
 }
 

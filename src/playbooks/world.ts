@@ -98,8 +98,8 @@ export interface World {
   readonly approvals: { readonly expireAfterMs: number; readonly atLeast: number };
   /** Whether this process was told to start nothing (the pause file), beside the switch in the store. */
   readonly pausedHere: () => boolean;
-  /** Tells the queue that these runs are due at `at`, milliseconds since 1970. Never throws. */
-  readonly hint: (runIds: readonly string[], at: number) => void;
+  /** Tells the queue that these runs are due in `delayMs`. Never throws. */
+  readonly hint: (runIds: readonly string[], delayMs: number) => void;
   readonly worker: string;
   readonly newId: () => string;
   readonly log: DriveLogger;

@@ -1,0 +1,89 @@
+/** Where hints are kept: BullMQ on Redis, or on its own Postgres backend where no Redis is configured. Nothing else knows which. */
+
+import { createPostgresBackend, Queue, type QueueOptions, Worker, type WorkerOptions } from "bullmq";
+
+/** A hint that a run is due. It carries the run's id and nothing else, since it is stored in clear text and may be stale. */
+export interface Hint {
+  readonly run: string;
+}
+
+export interface BackendOptions {
+  /** Null: the hints live beside the runs, in the schema `bullmq` of the same Postgres. */
+  readonly redisUrl: string | null;
+  readonly databaseUrl: string;
+  /** Told of every connection error; BullMQ reconnects by itself. */
+  readonly onError: (error: Error) => void;
+}
+
+export interface Backend {
+  readonly name: "redis" | "postgres";
+  openQueue(): Queue<Hint>;
+  openWorker(process: (hint: Hint) => Promise<void>, concurrency: number): Worker<Hint>;
+}
+
+const queueName = "runs";
+// A hint is worth one try: whatever it leaves behind, the reconciler finds in Postgres.
+const once = { attempts: 1, removeOnComplete: true, removeOnFail: true };
+const workerSettings = { maxStalledCount: 100, lockDuration: 30_000, stalledInterval: 15_000, drainDelay: 5 };
+
+export function openBackend(options: BackendOptions): Backend {
+  return options.redisUrl === null ? onPostgres(options) : onRedis(options, options.redisUrl);
+}
+
+function onRedis(options: BackendOptions, url: string): Backend {
+  return {
+    name: "redis",
+    openQueue: () => {
+      const queueOptions: QueueOptions = {
+        // A producer must fail rather than wait for a Redis that is away.
+        connection: { url, enableOfflineQueue: false, maxRetriesPerRequest: 1, connectTimeout: 1_000 },
+        prefix: "paramedic",
+        defaultJobOptions: once,
+        skipWaitingForReady: true,
+      };
+      const queue = new Queue<Hint>(queueName, queueOptions);
+      queue.on("error", options.onError);
+      return queue;
+    },
+    openWorker: (process, concurrency) => {
+      const workerOptions: WorkerOptions = {
+        connection: { url, maxRetriesPerRequest: null, connectTimeout: 2_000 },
+        prefix: "paramedic",
+        concurrency,
+        ...workerSettings,
+      };
+      const worker = new Worker<Hint>(queueName, (job) => process(job.data), workerOptions);
+      worker.on("error", options.onError);
+      return worker;
+    },
+  };
+}
+
+function onPostgres(options: BackendOptions): Backend {
+  const connection = {
+    connectionString: options.databaseUrl,
+    schema: "bullmq",
+    migrate: true,
+    max: 4,
+    application_name: "paramedic queue",
+    connectionTimeoutMillis: 1_500,
+  };
+  return {
+    name: "postgres",
+    openQueue: () => {
+      const queue = new Queue(queueName, { connection, defaultJobOptions: once }, createPostgresBackend);
+      queue.on("error", options.onError);
+      return queue as unknown as Queue<Hint>;
+    },
+    openWorker: (process, concurrency) => {
+      const worker = new Worker(
+        queueName,
+        (job) => process(job.data as Hint),
+        { connection, concurrency, ...workerSettings },
+        createPostgresBackend,
+      );
+      worker.on("error", options.onError);
+      return worker as unknown as Worker<Hint>;
+    },
+  };
+}

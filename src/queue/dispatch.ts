@@ -1,0 +1,129 @@
+/** Tells the queue which runs are due. Bounded in time and memory, and never more than a hint: what it drops, the reconciler finds. */
+
+import type { Backend, Hint } from "./backend.ts";
+
+export interface Dispatch {
+  /** Says that these runs are due in `delayMs`. Returns at once and never throws. */
+  hint(runIds: readonly string[], delayMs?: number): void;
+  /** `degraded` while the queue does not take hints. */
+  state(): "ok" | "degraded";
+  /** Asks the queue itself, for at most a second, and returns what `state` says after that. */
+  check(): Promise<"ok" | "degraded">;
+  /** Resolves once everything that was hinted is with the queue or was dropped. */
+  settled(): Promise<void>;
+  close(): Promise<void>;
+}
+
+export interface DispatchOptions {
+  /** Told how many hints the queue did not take. */
+  readonly onDropped: (count: number, reason: string) => void;
+}
+
+const boundMs = 1_000;
+const mostAtOnce = 500;
+const mostWaiting = 20_000;
+/** A hint for later than this is left to the reconciler, which sweeps every few seconds anyway. */
+const longestDelayMs = 60_000;
+
+interface Waiting {
+  readonly run: string;
+  readonly delayMs: number;
+}
+
+export function createDispatch(backend: Backend, options: DispatchOptions): Dispatch {
+  const queue = backend.openQueue();
+  const waiting: Waiting[] = [];
+  let sending: Promise<void> | null = null;
+  /** An add that outlived its bound; BullMQ cannot abort one, so nothing is sent until it has settled. */
+  let stuck = false;
+  let degraded = false;
+
+  function drop(count: number, reason: string): void {
+    degraded = true;
+    options.onDropped(count, reason);
+  }
+
+  async function add(hints: readonly Waiting[]): Promise<void> {
+    const adding = queue.addBulk(
+      hints.map(({ run, delayMs }) => ({
+        name: "run",
+        data: { run } satisfies Hint,
+        opts: delayMs > 0 ? { delay: delayMs } : {},
+      })),
+    );
+    const answer = await bounded(adding);
+    if (answer === "late") {
+      stuck = true;
+      adding
+        .catch(() => {})
+        .finally(() => {
+          stuck = false;
+        });
+      drop(hints.length, "the queue did not answer within a second");
+      return;
+    }
+    if (answer !== "done") {
+      drop(hints.length, answer.message);
+      return;
+    }
+    degraded = false;
+  }
+
+  async function send(): Promise<void> {
+    // Callers of the same turn share one round trip.
+    await Promise.resolve();
+    while (waiting.length > 0) {
+      const hints = waiting.splice(0, mostAtOnce);
+      if (stuck) drop(hints.length, "the queue has not answered an earlier hint yet");
+      else await add(hints);
+    }
+    sending = null;
+  }
+
+  async function ping(): Promise<void> {
+    if (stuck) return;
+    const asking = queue.getJobCounts("active");
+    const answer = await bounded(asking);
+    degraded = answer !== "done";
+    asking.catch(() => {});
+  }
+
+  return {
+    hint: (runIds, delayMs = 0) => {
+      if (delayMs > longestDelayMs) return;
+      if (waiting.length + runIds.length > mostWaiting) {
+        drop(runIds.length, "too many hints are waiting");
+        return;
+      }
+      for (const run of runIds) waiting.push({ run, delayMs: Math.max(0, Math.ceil(delayMs)) });
+      sending ??= send();
+    },
+    state: () => (degraded || stuck ? "degraded" : "ok"),
+    check: async () => {
+      await ping();
+      return degraded || stuck ? "degraded" : "ok";
+    },
+    settled: async () => {
+      while (sending) await sending;
+    },
+    close: async () => {
+      // close() of a queue whose Redis is away may hang (bullmq#4656).
+      await bounded(queue.close());
+    },
+  };
+}
+
+/** `late` where the promise takes longer than the bound; its own error where it rejects. */
+async function bounded(promise: Promise<unknown>): Promise<"done" | "late" | Error> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<"late">((resolve) => {
+    timer = setTimeout(() => resolve("late"), boundMs);
+  });
+  try {
+    return await Promise.race([promise.then(() => "done" as const), late]);
+  } catch (error) {
+    return error as Error;
+  } finally {
+    clearTimeout(timer);
+  }
+}
