@@ -71,7 +71,7 @@ export async function requestJson(
   } catch (error) {
     if (signal.aborted) return passing(`Stopped while waiting for ${where}.`);
     if (deadline.aborted) return passing(`${where} did not answer within ${timeoutMs / 1_000} s.`);
-    const code = error instanceof Error && "code" in error ? String(error.code) : "";
+    const code = (error as { code?: string }).code ?? "";
     if (code === "EREFUSEDADDRESS")
       return lasting(`${where}: the host name stands for an address that is not allowed.`);
     if (code === "ENOTFOUND") return passing(`${where}: the host name is unknown. Check the configured URL.`);

@@ -155,7 +155,7 @@ function stillRunningFailure(left: readonly PlannedQuery[], sent: number, signal
     status: "failed",
     reason:
       `A cancel was sent to ${sent} queries, but ${left.length} still ran ${after} (pid ${pids(left).join(", ")}). ` +
-      "A query that waits for its client does not react to it: look at these sessions, or terminate them.",
+      "Some code does not react to a cancel: look at these sessions, or terminate them.",
     retryable: false,
   };
 }

@@ -36,7 +36,6 @@ export const cancellable = `
   -- Cancelling a commit that waits for its replica would not undo it, only lose the wait.
   AND a.wait_event IS DISTINCT FROM 'SyncRep'
   AND NOT EXISTS (SELECT FROM pg_replication_slots s WHERE s.active_pid = a.pid)
-  AND NOT EXISTS (SELECT FROM pg_stat_replication s WHERE s.pid = a.pid)
   AND NOT EXISTS (
     SELECT FROM pg_stat_progress_vacuum s WHERE s.pid = a.pid
     UNION ALL SELECT FROM pg_stat_progress_analyze s WHERE s.pid = a.pid

@@ -83,7 +83,7 @@ export async function withClient<T>(
   } catch (error) {
     socket.destroy();
     deadline.removeEventListener("abort", close);
-    return failed(error) ?? lasting(`${where} cannot be used: ${wordsOf(error)}. Check postgres.url.`);
+    return failed(error) ?? lasting(`${where}: ${loginError(error)}. Check postgres.url.`);
   }
   try {
     return await use(query, postgres);
@@ -132,11 +132,10 @@ function describe(error: unknown, where: string, signal: AbortSignal, deadline: 
 
 /** The Failure that an error without SQLSTATE means: one of the network, of TLS or of the login's protocol. */
 function describeLost(error: unknown, where: string): Failure | null {
-  const code = error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : "";
+  const { code, message } = wordsOf(error);
   if (code === "ECONNREFUSED") return passing(`${where} refused the connection. Check that it runs there.`);
   if (code === "ENOTFOUND") return passing(`${where} was not found: the host name is unknown. Check postgres.url.`);
   if (/^E[A-Z_]+$/.test(code) && !code.startsWith("ERR_")) return passing(`${where} cannot be reached (${code}).`);
-  const message = error instanceof Error ? error.message : "";
   if (message === "timeout expired") {
     return passing(`${where} did not accept a connection within ${connectTimeoutMs / 1_000} s. Check the network.`);
   }
@@ -147,7 +146,14 @@ function describeLost(error: unknown, where: string): Failure | null {
 }
 
 /** What may be told of an error of TLS or of the login's protocol: its code, never its text. */
-function wordsOf(error: unknown): string {
-  if (error instanceof Error && "code" in error && typeof error.code === "string") return error.code;
-  return error instanceof Error && error.message.startsWith("SASL") ? "the login failed" : "TLS or the login failed";
+function loginError(error: unknown): string {
+  const { code, message } = wordsOf(error);
+  if (message.includes("does not support SSL")) return "the server does not speak TLS";
+  return message.startsWith("SASL") ? "the login failed" : `TLS or the login failed ${code}`.trim();
+}
+
+/** Code and message of an error; empty where it has none. */
+function wordsOf(error: unknown): { readonly code: string; readonly message: string } {
+  const { code, message } = error as { code?: unknown; message?: unknown };
+  return { code: typeof code === "string" ? code : "", message: typeof message === "string" ? message : "" };
 }

@@ -3,6 +3,7 @@
 const longest = 120;
 const word = /[\p{L}_][\p{L}\p{N}_$]*/uy;
 const number = /\d[\p{L}\p{N}_.]*/uy;
+const quoted = /"(?:[^"]|"")*"/y;
 const dollarTag = /\$(?:[\p{L}_][\p{L}\p{N}_]*)?\$/uy;
 // Controls, invisible and direction-changing characters, lone surrogates, line and paragraph separators.
 const unprintable = /[\p{Cc}\p{Cf}\p{Cs}\p{Co}\p{Zl}\p{Zp}]/gu;
@@ -27,7 +28,7 @@ function withoutLiterals(sql: string): string {
   let shown = "";
   let at = 0;
   while (at < sql.length) {
-    const next = literal(sql, at) ?? comment(sql, at);
+    const next = literal(sql, at) ?? quotedName(sql, at) ?? comment(sql, at);
     if (next) {
       shown += next.shown;
       if (next.end === null) break;
@@ -72,6 +73,13 @@ function quoteEnd(sql: string, from: number, escapes: boolean): number | null {
     }
   }
   return null;
+}
+
+/** A quoted name is shown, but as one piece: what looks like a literal inside it is none. */
+function quotedName(sql: string, at: number): Piece | null {
+  const name = match(quoted, sql, at);
+  if (name !== null) return { shown: name, end: at + name.length };
+  return sql[at] === '"' ? { shown: '"', end: null } : null;
 }
 
 function comment(sql: string, at: number): Piece | null {
