@@ -1,0 +1,149 @@
+/** Compiles steps and checks against the actions they use: condition, input, types. */
+
+import type * as z from "zod";
+import type { Action, ActionRegistry, ObserveAction } from "../domain/action.ts";
+import { parseDuration } from "../domain/duration.ts";
+import type { JsonObject } from "../domain/json.ts";
+import type { Check, InputDeclaration, Step } from "../domain/playbook.ts";
+import { dyn, jsonSchemaOf, type ValueType, valueTypeOf } from "./cel-types.ts";
+import { type Condition, compileCondition, type Scope } from "./expression.ts";
+import { hint } from "./near.ts";
+import type { checkSchema, stepSchema } from "./schema.ts";
+import { compileTemplate, type StepInput } from "./template.ts";
+import type { YamlPath } from "./yaml-source.ts";
+
+/** A step with what runs it. */
+export interface LoadedStep {
+  readonly step: Step;
+  readonly action: Action;
+  /** Null: always. */
+  readonly condition: Condition | null;
+  readonly input: StepInput;
+}
+
+/** A check of the verification with what runs it. */
+export interface LoadedCheck {
+  readonly check: Check;
+  readonly action: ObserveAction;
+  readonly input: StepInput;
+  /** To be called with the observation as `output`. */
+  readonly expect: Condition;
+}
+
+/** Reports one problem; the path leads from the step or check to what is wrong. */
+export type Report = (path: YamlPath, message: string) => void;
+
+/** What the steps before this one, and the ones after it, are to expressions. */
+export interface Surroundings {
+  readonly steps: ReadonlyMap<string, ValueType>;
+  readonly laterSteps: ReadonlySet<string>;
+  readonly inputs: Readonly<Record<string, InputDeclaration>>;
+}
+
+const defaultTimeoutMs = 60_000;
+const defaultWithinMs = 60_000;
+
+/** The step, or null where something is wrong with it. */
+export function compileStep(
+  raw: z.infer<typeof stepSchema>,
+  actions: ActionRegistry,
+  around: Surroundings,
+  report: Report,
+): LoadedStep | null {
+  const action = findAction(raw.do, actions, report);
+  const scope: Scope = { ...around, place: "condition", output: null };
+  const condition = raw.if === undefined ? null : conditionOf(raw.if, scope, "if", report);
+  if (action === null) return null;
+  const input = templateOf(raw.with, action, scope, report);
+  const base = {
+    id: raw.id,
+    do: raw.do,
+    if: raw.if ?? null,
+    with: (raw.with ?? {}) as JsonObject,
+    timeoutMs: milliseconds(raw.timeout) ?? defaultTimeoutMs,
+  };
+  if (action.kind === "observe") {
+    if (raw.approval !== undefined) {
+      report(["approval"], `${action.name} only observes, so there is nothing to approve; leave approval out`);
+      return null;
+    }
+    return condition === undefined || input === null
+      ? null
+      : { step: { ...base, kind: "observe" }, action, condition, input };
+  }
+  if (raw.approval === "never" && action.risk === "irreversible") {
+    report(["approval"], `${action.name} cannot be undone, so approval: never is not allowed; use always or by-risk`);
+    return null;
+  }
+  if (condition === undefined || input === null) return null;
+  const { risk, repeat } = action;
+  const step: Step = { ...base, kind: "change", risk, repeat, approval: raw.approval ?? "by-risk" };
+  return { step, action, condition, input };
+}
+
+/** The check, or null where something is wrong with it. */
+export function compileCheck(
+  raw: z.infer<typeof checkSchema>,
+  actions: ActionRegistry,
+  around: Surroundings,
+  report: Report,
+): LoadedCheck | null {
+  const action = findAction(raw.do, actions, report);
+  const observes = action?.kind === "observe" ? action : null;
+  if (action !== null && observes === null) {
+    report(["do"], `${action.name} changes something; verify takes actions that observe`);
+  }
+  const scope: Scope = { ...around, place: "condition", output: outputType(action) };
+  const expect = conditionOf(raw.expect, scope, "expect", report);
+  const input = observes === null ? null : templateOf(raw.with, observes, { ...scope, output: null }, report);
+  const withinMs = milliseconds(raw.within) ?? defaultWithinMs;
+  const everyMs = milliseconds(raw.every) ?? Math.min(Math.max(withinMs / 10, 1_000), 15_000);
+  if (raw.every !== undefined && everyMs > withinMs) {
+    report(["every"], `every (${raw.every}) is longer than within (${raw.within ?? "1m"})`);
+    return null;
+  }
+  if (observes === null || expect === undefined || input === null) return null;
+  const check: Check = {
+    do: raw.do,
+    with: (raw.with ?? {}) as JsonObject,
+    expect: raw.expect,
+    withinMs,
+    everyMs,
+    timeoutMs: milliseconds(raw.timeout) ?? defaultTimeoutMs,
+  };
+  return { check, action: observes, input, expect };
+}
+
+/** What `steps.<id>` is to expressions: what an observation sees; what a change results in is known only to the run. */
+export function outputType(action: Action | null): ValueType {
+  return action?.kind === "observe" ? valueTypeOf(jsonSchemaOf(action.output, "output")) : dyn;
+}
+
+function findAction(name: string, actions: ActionRegistry, report: Report): Action | null {
+  const action = actions.get(name);
+  if (action === undefined) report(["do"], `there is no action '${name}'${hint(name, actions.keys())}`);
+  return action ?? null;
+}
+
+function conditionOf(source: string, scope: Scope, key: string, report: Report): Condition | undefined {
+  const compiled = compileCondition(source, scope);
+  if (compiled.ok) return compiled.condition;
+  report([key], `${key}: ${compiled.message}`);
+  return undefined;
+}
+
+function templateOf(raw: unknown, action: Action, scope: Scope, report: Report): StepInput | null {
+  const compiled = compileTemplate((raw ?? {}) as JsonObject, { ...scope, place: "with" }, action.input);
+  if (compiled.ok) return compiled.input;
+  for (const { path, message } of compiled.problems) {
+    report(
+      raw === undefined ? [] : ["with", ...path],
+      `with${path.length > 0 ? `.${path.join(".")}` : ""}: ${message}`,
+    );
+  }
+  return null;
+}
+
+function milliseconds(duration: string | undefined): number | null {
+  return duration === undefined ? null : parseDuration(duration);
+}

@@ -1,0 +1,79 @@
+/** Checks what a playbook's `on` means: its matchers, and the inputs that requests give. */
+
+import type * as z from "zod";
+import type { InputDeclaration, Starts } from "../domain/playbook.ts";
+import { wrongValue } from "./inputs.ts";
+import { type Matcher, parseMatchers, selectsEverything } from "./matcher.ts";
+import type { startsSchema } from "./schema.ts";
+import type { YamlPath } from "./yaml-source.ts";
+
+export interface CompiledStarts {
+  readonly on: Starts;
+  /** Null: alerts do not start the playbook. */
+  readonly matchers: readonly Matcher[] | null;
+}
+
+/** What may start the playbook. Reports what is wrong with it; the path leads from `on` to it. */
+export function compileStarts(
+  raw: z.infer<typeof startsSchema>,
+  report: (path: YamlPath, message: string) => void,
+): CompiledStarts {
+  if (raw.schedule !== undefined || raw.timezone !== undefined) {
+    const key = raw.schedule !== undefined ? "schedule" : "timezone";
+    report([key], "schedules are not supported by this version; start the playbook by alerts or by request: true");
+  } else if (raw.alerts === undefined && raw.request === undefined) {
+    report([], "nothing starts this playbook; give it alerts, or request: true");
+  }
+  if (raw.inputs !== undefined && raw.request === undefined) {
+    report(["inputs"], "only requests give inputs; add request: true or leave inputs out");
+  }
+  const matchers = raw.alerts === undefined ? null : compileMatchers(raw.alerts, report);
+  const inputs = Object.entries(raw.inputs ?? {}).map(([name, input]) => [name, declare(name, input, report)] as const);
+  for (const [name, input] of inputs) {
+    if (raw.alerts === undefined || !input.required) continue;
+    report(["inputs", name], `input '${name}' needs a default or required: false, since alerts give no inputs`);
+  }
+  return {
+    on: {
+      alerts: raw.alerts ?? null,
+      request: raw.request === undefined ? null : { inputs: Object.fromEntries(inputs) },
+    },
+    matchers,
+  };
+}
+
+function compileMatchers(
+  texts: readonly string[],
+  report: (path: YamlPath, message: string) => void,
+): readonly Matcher[] {
+  const parsed = texts.map((text, at) => {
+    const result = parseMatchers(text);
+    if (!result.ok) report(["alerts", at], result.message);
+    return result.ok ? result.matchers : null;
+  });
+  if (parsed.some((matchers) => matchers === null)) return [];
+  const matchers = parsed.flatMap((some) => some ?? []);
+  if (selectsEverything(matchers)) {
+    report(
+      ["alerts"],
+      'these matchers select every alert, even one without labels; require at least one label value, such as alertname="DatabaseOverload"',
+    );
+  }
+  return matchers;
+}
+
+type RawInput = NonNullable<z.infer<typeof startsSchema>["inputs"]>[string];
+
+function declare(name: string, raw: RawInput, report: (path: YamlPath, message: string) => void): InputDeclaration {
+  if (typeof raw === "string") return { type: raw, description: null, default: null, required: true };
+  if (raw.default !== undefined) {
+    const wrong = wrongValue(raw, raw.default);
+    if (wrong !== null) report(["inputs", name, "default"], `the default of '${name}' ${wrong}`);
+  }
+  return {
+    type: raw.type,
+    description: raw.description ?? null,
+    default: raw.default ?? null,
+    required: raw.required ?? raw.default === undefined,
+  };
+}

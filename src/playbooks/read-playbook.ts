@@ -1,0 +1,293 @@
+/** Reads the text of one playbook part by part, so that a mistake in one part does not hide those in the others. */
+
+import * as z from "zod";
+import type { ActionRegistry } from "../domain/action.ts";
+import { parseDuration } from "../domain/duration.ts";
+import type { Budget, InputDeclaration, Playbook, TargetChoice } from "../domain/playbook.ts";
+import type { Target } from "../domain/target.ts";
+import { dyn, type ValueType } from "./cel-types.ts";
+import { compileCheck, compileStep, type LoadedCheck, type LoadedStep, outputType } from "./compile-step.ts";
+import type { Matcher } from "./matcher.ts";
+import { hint } from "./near.ts";
+import { compileStarts } from "./playbook-on.ts";
+import { checkSchema, playbookFields, startsSchema, stepSchema } from "./schema.ts";
+import { readYaml, type YamlPath } from "./yaml-source.ts";
+
+/** What playbooks are checked against. */
+export interface PlaybookWorld {
+  readonly actions: ActionRegistry;
+  readonly targets: readonly Target[];
+  /** The names of the escalation policies. */
+  readonly policies: readonly string[];
+}
+
+/** What is wrong with a playbook. An error keeps the process from starting; a warning does not. */
+export interface PlaybookProblem {
+  /** From 1. */
+  readonly line: number;
+  readonly message: string;
+  readonly severity: "error" | "warning";
+}
+
+/** What was read of a text. */
+export interface ReadPlaybook {
+  /** Null where there is none that could be used. */
+  readonly name: { readonly text: string; readonly line: number } | null;
+  /** Null where there is an error among the problems. */
+  readonly loaded: {
+    readonly playbook: Omit<Playbook, "hash" | "source">;
+    readonly compiled: {
+      readonly matchers: readonly Matcher[] | null;
+      readonly steps: ReadonlyMap<string, LoadedStep>;
+      readonly checks: readonly LoadedCheck[];
+    };
+  } | null;
+  readonly problems: readonly PlaybookProblem[];
+}
+
+type Raw = Readonly<Record<string, unknown>>;
+
+interface Reading {
+  readonly world: PlaybookWorld;
+  error(path: YamlPath, message: string): void;
+  warn(path: YamlPath, message: string): void;
+}
+
+/** Reads and compiles the text. Every problem is reported, not only the first. */
+export function readPlaybook(text: string, world: PlaybookWorld): ReadPlaybook {
+  const yaml = readYaml(text);
+  if (!yaml.ok) {
+    return { name: null, loaded: null, problems: yaml.problems.map((problem) => ({ ...problem, severity: "error" })) };
+  }
+  const problems: PlaybookProblem[] = [];
+  const note = (severity: "error" | "warning") => (path: YamlPath, message: string) => {
+    problems.push({ line: yaml.lineOf(path), message, severity });
+  };
+  const reading: Reading = { world, error: note("error"), warn: note("warning") };
+  const raw = asMap(yaml.value);
+  if (raw === null) {
+    reading.error([], "not a playbook: the file must hold name, summary, on and steps");
+    return { name: null, loaded: null, problems };
+  }
+  const name = readField(raw, "name", reading);
+  const loaded = readParts(raw, name, reading);
+  return {
+    name: name === undefined ? null : { text: name, line: yaml.lineOf(["name"]) },
+    loaded: problems.some(({ severity }) => severity === "error") ? null : loaded,
+    problems,
+  };
+}
+
+function readParts(raw: Raw, name: string | undefined, reading: Reading): ReadPlaybook["loaded"] {
+  reportUnknownKeys(raw, playbookFields, [], reading);
+  const summary = readField(raw, "summary", reading);
+  const starts = readStarts(raw, reading);
+  const target = readTarget(raw, reading);
+  const cooldown = readField(raw, "cooldown", reading);
+  const budget = readField(raw, "budget", reading);
+  const onResolved = readField(raw, "on_resolved", reading);
+  const escalate = readField(raw, "escalate", reading);
+  if (escalate !== undefined && !reading.world.policies.includes(escalate)) {
+    const known = hint(escalate, reading.world.policies);
+    reading.error(["escalate"], `the configuration has no escalation policy '${escalate}'${known}`);
+  }
+  const inputs = starts?.on.request?.inputs ?? {};
+  const { steps, types } = readSteps(raw, inputs, reading);
+  const checks = readChecks(raw, inputs, types, reading);
+  if (raw["verify"] === undefined && steps.some(({ step }) => step.kind === "change")) {
+    reading.warn(["name"], "no verify: a run that changes something can only end unknown; say how success is measured");
+  }
+  if (name === undefined || summary === undefined || starts === null) return null;
+  return {
+    playbook: {
+      name,
+      summary,
+      on: starts.on,
+      target,
+      cooldownMs: cooldown === undefined ? null : parseDuration(cooldown),
+      budget: (budget ?? []).map(budgetOf),
+      onResolved: onResolved ?? "stop",
+      steps: steps.map(({ step }) => step),
+      verify: checks.map(({ check }) => check),
+      escalate: escalate ?? null,
+    },
+    compiled: {
+      matchers: starts.matchers,
+      steps: new Map(steps.map((loaded) => [loaded.step.id, loaded])),
+      checks,
+    },
+  };
+}
+
+function readStarts(raw: Raw, reading: Reading): ReturnType<typeof compileStarts> | null {
+  const on = asMap(raw["on"]);
+  if (on === null) {
+    const found = raw["on"] === undefined ? "is missing" : "must say alerts or request";
+    reading.error(["on"], `on ${found}: what starts this playbook`);
+    return null;
+  }
+  reportUnknownKeys(on, startsSchema.shape, ["on"], reading);
+  const parsed = parse(startsSchema, known(on, startsSchema.shape), ["on"], reading);
+  return parsed === undefined
+    ? null
+    : compileStarts(parsed, (path, message) => reading.error(["on", ...path], message));
+}
+
+function readTarget(raw: Raw, reading: Reading): TargetChoice | null {
+  const target = readField(raw, "target", reading);
+  if (target === undefined) return null;
+  const { targets } = reading.world;
+  const choice: TargetChoice = typeof target === "string" ? { name: target } : target;
+  if ("label" in choice) {
+    const labels = new Set(targets.flatMap((one) => Object.keys(one.labels)));
+    if (!labels.has(choice.label)) {
+      reading.error(
+        ["target"],
+        `no target of the configuration has the label '${choice.label}'${hint(choice.label, labels)}`,
+      );
+    }
+  } else if (!targets.some((one) => one.name === choice.name)) {
+    const names = targets.map((one) => one.name);
+    reading.error(["target"], `the configuration has no target '${choice.name}'${hint(choice.name, names)}`);
+  }
+  return choice;
+}
+
+interface ReadSteps {
+  readonly steps: readonly LoadedStep[];
+  readonly types: ReadonlyMap<string, ValueType>;
+}
+
+function readSteps(raw: Raw, inputs: Readonly<Record<string, InputDeclaration>>, reading: Reading): ReadSteps {
+  const { world } = reading;
+  const steps: LoadedStep[] = [];
+  const types = new Map<string, ValueType>();
+  const items = readList(raw, "steps", true, reading);
+  const ids = items.map((item) => asMap(item)?.["id"]).filter((id) => typeof id === "string");
+  items.forEach((item, at) => {
+    const path: YamlPath = ["steps", at];
+    const step = readItem(item, stepSchema, path, reading);
+    if (step !== undefined) {
+      const around = { steps: types, laterSteps: new Set(ids.filter((id) => !types.has(id))), inputs };
+      const loaded = compileStep(step, world.actions, around, (inside, message) => {
+        reading.error([...path, ...inside], message);
+      });
+      if (loaded !== null) steps.push(loaded);
+    }
+    // Even a step with mistakes exists, so that references to it are not reported as well.
+    const { id, do: action } = asMap(item) ?? {};
+    if (typeof id !== "string") return;
+    if (types.has(id)) reading.error([...path, "id"], `there is already a step '${id}'; ids are unique in a playbook`);
+    else types.set(id, typeof action === "string" ? outputType(world.actions.get(action) ?? null) : dyn);
+  });
+  return { steps, types };
+}
+
+function readChecks(
+  raw: Raw,
+  inputs: Readonly<Record<string, InputDeclaration>>,
+  steps: ReadonlyMap<string, ValueType>,
+  reading: Reading,
+): readonly LoadedCheck[] {
+  const around = { steps, laterSteps: new Set<string>(), inputs };
+  return readList(raw, "verify", false, reading).flatMap((item, at) => {
+    const path: YamlPath = ["verify", at];
+    const check = readItem(item, checkSchema, path, reading);
+    if (check === undefined) return [];
+    const loaded = compileCheck(check, reading.world.actions, around, (inside, message) => {
+      reading.error([...path, ...inside], message);
+    });
+    return loaded === null ? [] : [loaded];
+  });
+}
+
+/** The items of a list, which are checked one by one. */
+function readList(raw: Raw, key: "steps" | "verify", required: boolean, reading: Reading): readonly unknown[] {
+  const value = raw[key];
+  if (value === undefined && !required) return [];
+  const bounds = z.array(z.unknown(), {
+    error: key === "steps" ? "must be a list of steps" : "must be a list of checks",
+  });
+  const least = required ? bounds.min(1, { error: "is empty; a playbook has at least one step" }) : bounds;
+  return parse(least.max(key === "steps" ? 50 : 10, { error: "has too many entries" }), value, [key], reading) ?? [];
+}
+
+function readItem<T>(
+  item: unknown,
+  schema: z.ZodType<T> & { readonly shape: Raw },
+  path: YamlPath,
+  reading: Reading,
+): T | undefined {
+  const map = asMap(item);
+  if (map === null) {
+    reading.error(path, `${nameOf(path)} must be a map with ${Object.keys(schema.shape).join(", ")}`);
+    return undefined;
+  }
+  reportUnknownKeys(map, schema.shape, path, reading);
+  return parse(schema, known(map, schema.shape), path, reading);
+}
+
+type Fields = typeof playbookFields;
+
+function readField<K extends keyof Fields>(raw: Raw, key: K, reading: Reading): z.infer<Fields[K]> | undefined {
+  return parse(playbookFields[key] as z.ZodType as z.ZodType<z.infer<Fields[K]>>, raw[key], [key], reading);
+}
+
+function parse<T>(schema: z.ZodType<T>, value: unknown, path: YamlPath, reading: Reading): T | undefined {
+  const result = schema.safeParse(value);
+  if (result.success) return result.data;
+  for (const issue of result.error.issues) {
+    const inside = issue.path.map((part) => (typeof part === "number" ? part : String(part)));
+    const at = [...path, ...inside];
+    if (issue.code === "unrecognized_keys") {
+      for (const key of issue.keys) reading.error([...at, key], `unknown key '${key}' in ${nameOf(at)}`);
+    } else {
+      const missing = valueAt(value, inside) === undefined;
+      reading.error(at, `${nameOf(at)} ${missing ? "is missing" : sentenceOf(issue.message)}`);
+    }
+  }
+  return undefined;
+}
+
+// Messages of the schema continue a sentence that begins with the name of the field.
+function sentenceOf(message: string): string {
+  if (/^(must|is|has|longer|the|not|nothing)\b/.test(message)) return message.replace(/^(not|longer)\b/, "is $1");
+  return /^(a|an)\b/.test(message) ? `must be ${message}` : `is not right: ${message}`;
+}
+
+function reportUnknownKeys(raw: Raw, shape: Raw, path: YamlPath, reading: Reading): void {
+  for (const key of Object.keys(raw)) {
+    if (Object.hasOwn(shape, key)) continue;
+    const where = path.length === 0 ? "" : ` in ${nameOf(path)}`;
+    reading.error([...path, key], `unknown key '${key}'${where}${hint(key, Object.keys(shape))}`);
+  }
+}
+
+function known(raw: Raw, shape: Raw): Raw {
+  return Object.fromEntries(Object.entries(raw).filter(([key]) => Object.hasOwn(shape, key)));
+}
+
+function nameOf(path: YamlPath): string {
+  return path.reduce<string>((name, part) => {
+    if (typeof part === "number") return `${name}[${part}]`;
+    return name === "" ? part : `${name}.${part}`;
+  }, "");
+}
+
+function valueAt(value: unknown, path: YamlPath): unknown {
+  let here = value;
+  for (const part of path) {
+    if (typeof here !== "object" || here === null || !Object.hasOwn(here, part)) return undefined;
+    here = (here as Readonly<Record<string | number, unknown>>)[part];
+  }
+  return here;
+}
+
+function budgetOf(text: string): Budget {
+  const [limit, window] = text.split("/");
+  return { limit: Number(limit), windowMs: parseDuration(window ?? "") ?? 0 };
+}
+
+function asMap(value: unknown): Raw | null {
+  return typeof value === "object" && value !== null && !Array.isArray(value) ? (value as Raw) : null;
+}

@@ -1,0 +1,178 @@
+/** The grammar of a playbook as a zod schema, and as the JSON Schema that editors complete from. Unknown keys are errors. */
+
+import * as z from "zod";
+import { parseDuration } from "../domain/duration.ts";
+import { isFieldName } from "./cel-types.ts";
+
+const duration = z
+  .string({ error: "a duration such as 90s, 10m, 2h or 7d" })
+  .regex(/^\d{1,8}(s|m|h|d)$/, { error: "not a duration; write one such as 90s, 10m, 2h or 7d" })
+  .refine((text) => parseDuration(text) !== null, { error: "longer than 366 days" });
+
+const positiveDuration = duration.refine((text) => parseDuration(text) !== 0, { error: "must be longer than 0s" });
+
+const text = (longest: number) =>
+  z
+    .string()
+    .max(longest, { error: `longer than ${longest} characters` })
+    .regex(/\S/, { error: "is empty" });
+
+const condition = text(2_000);
+
+const fieldName = /^[a-zA-Z][a-zA-Z0-9_]*$/;
+
+const input = z
+  .record(z.string(), z.json())
+  .describe(`The action's input. A value that is one whole \${{ … }} is a CEL expression over steps and inputs.`);
+
+const stepTimeout = positiveDuration
+  .refine((text) => (parseDuration(text) ?? 0) <= 24 * 3_600_000, { error: "longer than 24 hours" })
+  .describe("How long each call of the action may take; 60s where it is left out.");
+
+/** One entry of `steps`. */
+export const stepSchema = z
+  .strictObject({
+    id: z
+      .string()
+      .max(40, { error: "longer than 40 characters" })
+      .regex(/^[a-z][a-zA-Z0-9_]*$/, {
+        error: "must be a small letter followed by letters, digits and underscores, so that steps.<id> can be written",
+      })
+      .refine(isFieldName, { error: "is a reserved word of CEL" })
+      .describe("The name of this step in conditions (steps.<id>) and in the run's history. Unique in the playbook."),
+    do: text(100).describe("The action, such as postgres.cancel-queries."),
+    if: condition.optional().describe("A condition in CEL; the step is skipped where it does not hold."),
+    with: input.optional(),
+    approval: z
+      .enum(["by-risk", "always", "never"], { error: "must be by-risk, always or never" })
+      .optional()
+      .describe("Whether people are asked before a change: by-risk (default), always or never."),
+    timeout: stepTimeout.optional(),
+  })
+  .describe("One use of an action. Steps run in order; the first that fails ends the run.");
+
+/** One entry of `verify`. */
+export const checkSchema = z
+  .strictObject({
+    do: text(100).describe("An action that observes."),
+    with: input.optional(),
+    expect: condition.describe("A condition in CEL over output, what the action saw."),
+    within: positiveDuration.optional().describe("How long it may take until the condition holds; 1m where left out."),
+    every: positiveDuration
+      .optional()
+      .describe("How long to wait between two measurements; a tenth of within, from 1s to 15s, where left out."),
+    timeout: stepTimeout.optional(),
+  })
+  .describe("One measurement of success: what must hold of an observation, within a time.");
+
+const inputType = z.enum(["string", "number", "integer", "boolean"], {
+  error: "must be string, number, integer or boolean",
+});
+
+/** One input of a request, in its long form. */
+export const inputDeclarationSchema = z
+  .strictObject({
+    type: inputType,
+    description: text(500).optional().describe("What the input means, for people."),
+    default: z
+      .union([z.string(), z.number(), z.boolean()], { error: "must be a text, a number, true or false" })
+      .optional()
+      .describe("Used where a request does not give the input."),
+    required: z.boolean().optional().describe("Whether a request must give it; true where there is no default."),
+  })
+  .describe("One input of a request.");
+
+/** What may start a playbook. */
+export const startsSchema = z
+  .strictObject({
+    alerts: z
+      .array(
+        z
+          .string({ error: "a matcher in quotes, such as 'alertname=\"DatabaseOverload\"'" })
+          .regex(/\S/, { error: "is empty" }),
+        { error: "a list of matchers" },
+      )
+      .min(1, { error: "is empty; an empty selection is an error, never every alert" })
+      .max(20, { error: "has more than 20 matchers" })
+      .optional()
+      .describe("Matchers in Alertmanager's syntax, all of which must hold."),
+    request: z
+      .literal(true, { error: "must be true, or left out" })
+      .optional()
+      .describe("Engineers may start it over REST."),
+    inputs: z
+      .record(
+        z
+          .string()
+          .max(40, { error: "longer than 40 characters" })
+          .regex(fieldName, { error: "must be letters, digits and underscores" })
+          .refine(isFieldName, { error: "is a reserved word of CEL" }),
+        z.union([inputType, inputDeclarationSchema], { error: "a type, or { type, description, default, required }" }),
+      )
+      .optional()
+      .describe("What a request may give; conditions and with see it as inputs.<name>."),
+    schedule: text(200).optional().describe("Not there yet: a cron expression."),
+    timezone: text(100).optional().describe("Not there yet: the time zone of the schedule."),
+  })
+  .describe("What starts the playbook: alerts, requests, or both.");
+
+const targetSchema = z
+  .union(
+    [
+      text(200).describe("The name of a target in the configuration."),
+      z.strictObject({ label: text(200).describe("The label of the alert whose value selects a target.") }),
+      z.strictObject({ name: text(200).describe("The name of a target in the configuration.") }),
+    ],
+    { error: "must be { label: NAME } or the name of a target in the configuration" },
+  )
+  .describe("The system to act upon: looked up by a label of the alert, or one fixed name.");
+
+/** A playbook as written, field by field: each is checked by itself, so that one mistake does not hide the others. */
+export const playbookFields = {
+  name: z
+    .string()
+    .max(63, { error: "longer than 63 characters" })
+    .regex(/^[a-z0-9]([a-z0-9-]*[a-z0-9])?$/, { error: "must be small letters, digits and dashes" })
+    .describe("The name of the playbook; unique."),
+  summary: text(500).describe("What it does, in one sentence for people."),
+  on: startsSchema,
+  target: targetSchema.optional(),
+  cooldown: positiveDuration
+    .optional()
+    .describe("No second change within this time after a run of this playbook changed something on the target."),
+  budget: z
+    .array(
+      z
+        .string({ error: "a limit and a window, such as 3/1h" })
+        .regex(/^[1-9]\d{0,5}\/\d{1,8}(s|m|h|d)$/, { error: "not a budget; write a limit and a window, such as 3/1h" })
+        .refine((text) => (parseDuration(text.split("/")[1] ?? "") ?? 0) > 0, {
+          error: "the window must be longer than 0s and at most 366 days",
+        }),
+      { error: "a list of limits and windows, such as [3/1h, 7/24h]" },
+    )
+    .max(10, { error: "has more than 10 windows" })
+    .optional()
+    .describe("How many runs may change something in which window, per target; over it, the run asks."),
+  on_resolved: z
+    .enum(["stop", "finish"], { error: "must be stop or finish" })
+    .optional()
+    .describe("What a run does when its alert resolves before it is done: stop (default) or finish."),
+  steps: z
+    .array(stepSchema, { error: "a list of steps" })
+    .min(1, { error: "is empty; a playbook has at least one step" })
+    .max(50, { error: "has more than 50 steps" }),
+  verify: z
+    .array(checkSchema, { error: "a list of checks" })
+    .max(10, { error: "has more than 10 checks" })
+    .optional()
+    .describe("How success is measured. Without it, a run that changed something ends unknown."),
+  escalate: text(200).optional().describe("The escalation policy of the configuration that people are told by."),
+} as const;
+
+export const playbookSchema = z.strictObject(playbookFields).describe("A Paramedic playbook.");
+
+/** The JSON Schema (draft 2020-12) that `playbooks/playbook.schema.json` publishes. */
+export function playbookJsonSchema(): Readonly<Record<string, unknown>> {
+  const { $schema, ...rest } = z.toJSONSchema(playbookSchema, { io: "input", unrepresentable: "any" });
+  return { $schema, title: "Paramedic playbook", ...rest };
+}
