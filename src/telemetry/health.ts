@@ -1,0 +1,53 @@
+/** Readiness: whether the store can be used, and whether the queue can. Only the store decides about ready. */
+
+/** Looks at one part; rejects where it cannot be used. The signal aborts when its time is up. */
+export type Probe = (signal: AbortSignal) => Promise<unknown>;
+
+export interface Readiness {
+  /** Answer 200 where true, 503 where false. */
+  readonly ready: boolean;
+  readonly body: { readonly store: "ok" | "unusable"; readonly queue: "ok" | "degraded" };
+}
+
+const longestMs = 1_000;
+
+/**
+ * Makes the readiness check. Each probe has one second. Callers that come while a check is under way share its answer:
+ * `/readyz` asks for no token, so it must not be a way to keep the store busy.
+ */
+export function createReadiness(
+  probes: { readonly store: Probe; readonly queue: Probe },
+  boundMs: number = longestMs,
+): () => Promise<Readiness> {
+  let current: Promise<Readiness> | null = null;
+
+  async function check(): Promise<Readiness> {
+    const [store, queue] = await Promise.all([succeeds(probes.store, boundMs), succeeds(probes.queue, boundMs)]);
+    return { ready: store, body: { store: store ? "ok" : "unusable", queue: queue ? "ok" : "degraded" } };
+  }
+
+  return () => {
+    current ??= check().finally(() => {
+      current = null;
+    });
+    return current;
+  };
+}
+
+async function succeeds(probe: Probe, boundMs: number): Promise<boolean> {
+  const abort = new AbortController();
+  let timer: NodeJS.Timeout | undefined;
+  const timeout = new Promise<boolean>((resolve) => {
+    timer = setTimeout(() => {
+      resolve(false);
+      abort.abort(new Error(`The probe took longer than ${boundMs} ms`));
+    }, boundMs);
+  });
+  try {
+    return await Promise.race([probe(abort.signal).then(() => true), timeout]);
+  } catch {
+    return false;
+  } finally {
+    clearTimeout(timer);
+  }
+}
