@@ -1,0 +1,55 @@
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { z } from "zod";
+import { createActions } from "../../src/actions/registry.ts";
+
+const folder = join(__dirname, "../../src/actions");
+const actions = createActions({ prometheusUrl: null });
+const all = [...actions];
+
+/** The names of the actions that each file of the system folders declares. */
+function declaredActions(): Map<string, string[]> {
+  const systems = readdirSync(folder, { withFileTypes: true }).filter((entry) => entry.isDirectory());
+  const files = systems.flatMap(({ name }) => readdirSync(join(folder, name)).map((file) => `${name}/${file}`));
+  const named = files.map((file): [string, string[]] => {
+    const source = readFileSync(join(folder, file), "utf8");
+    return [file, [...source.matchAll(/^\s+name: "([^"]+)",\n\s+summary:/gm)].map((match) => match[1] as string)];
+  });
+  return new Map(named.filter(([, names]) => names.length > 0));
+}
+
+test("holds every action that a file of src/actions declares, one for each file, which is named for it", () => {
+  const declared = declaredActions();
+  expect([...declared.values()].flat().sort()).toEqual([...actions.keys()].sort());
+  for (const [file, names] of declared) {
+    expect([file, names]).toEqual([file, [file.replace("/", ".").replace(/\.ts$/, "")]]);
+  }
+});
+
+describe.each(all)("%s", (name, action) => {
+  test("is named system.verb-object and says what it does in one sentence", () => {
+    expect(action.name).toBe(name);
+    expect(name).toMatch(/^[a-z]+\.[a-z]+(-[a-z]+)*$/);
+    expect(action.summary).toMatch(/^[A-Z][^.!?]*\.$/);
+    expect(action.summary.length).toBeLessThanOrEqual(120);
+  });
+
+  test("takes a strict object of plain JSON", () => {
+    expect(action.input).toBeInstanceOf(z.ZodObject);
+    const schema = z.toJSONSchema(action.input as z.ZodObject, { io: "input" });
+    expect(schema).toMatchObject({ type: "object", additionalProperties: false });
+  });
+
+  test("can be probed where it must not be done twice", () => {
+    if (action.kind !== "change") return;
+    expect(["safe", "once"]).toContain(action.repeat);
+    expect(["low", "high", "irreversible"]).toContain(action.risk);
+    if (action.repeat === "once") expect(action.probe).toBeInstanceOf(Function);
+  });
+
+  test("says what it observes as an object of plain JSON", () => {
+    if (action.kind !== "observe") return;
+    expect(action.output).toBeInstanceOf(z.ZodObject);
+    expect(z.toJSONSchema(action.output as z.ZodObject)).toMatchObject({ type: "object" });
+  });
+});
