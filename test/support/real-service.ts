@@ -1,0 +1,41 @@
+/** What becomes of tests whose real service is not installed: they fail where CI=true and are skipped loudly elsewhere. */
+
+import { accessSync, constants } from "node:fs";
+import { delimiter, join } from "node:path";
+
+/** Whether a service can be started here, and the `describe` for the tests that need it. */
+export interface RealService {
+  readonly available: boolean;
+  readonly describe: (name: string, tests: () => void) => void;
+}
+
+/** Looks for `binary` in the PATH. `name` is what a person would install, as in "Redis (Debian: redis-server)". */
+export function realService(name: string, binary: string): RealService {
+  if (isInstalled(binary)) return { available: true, describe };
+  const message = `${name} is not installed: there is no ${binary} in the PATH. Run scripts/test-deps.sh.`;
+  if (process.env["CI"] === "true") {
+    return {
+      available: false,
+      describe: (title) =>
+        describe(title, () => {
+          test("has the real service that it needs", () => {
+            throw new Error(message);
+          });
+        }),
+    };
+  }
+  process.stderr.write(`\nSKIPPED: ${message}\n`);
+  return { available: false, describe: describe.skip };
+}
+
+function isInstalled(binary: string): boolean {
+  const folders = [...(process.env["PATH"] ?? "").split(delimiter), "/usr/bin", "/usr/sbin"];
+  return folders.some((folder) => {
+    try {
+      accessSync(join(folder, binary), constants.X_OK);
+      return true;
+    } catch {
+      return false;
+    }
+  });
+}
