@@ -19,5 +19,6 @@ export default {
   moduleFileExtensions: ["ts", "js", "mjs", "cjs", "json", "node"],
   globalSetup: "<rootDir>/test/support/global-setup.ts",
   globalTeardown: "<rootDir>/test/support/global-teardown.ts",
+  reporters: ["default", "<rootDir>/test/support/summary-reporter.mjs"],
   maxWorkers: 2,
 };

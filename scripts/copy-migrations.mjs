@@ -1,4 +1,5 @@
-// Puts the SQL migrations beside the compiled store: tsc copies only what it compiles.
+// Puts the SQL migrations beside the compiled store, in dist/ or in the folder given: tsc copies only what it compiles.
 import { cpSync } from "node:fs";
 
-cpSync("src/store/migrations", "dist/store/migrations", { recursive: true });
+const [, , output = "dist"] = process.argv;
+cpSync("src/store/migrations", `${output}/store/migrations`, { recursive: true });

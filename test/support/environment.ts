@@ -1,12 +1,12 @@
-/** Jest's Node environment, which also fails a test file that leaves a process, a connection, a server or a timer open. */
+/** Jest's Node environment, which also fails a test file that leaves a process, a connection or a server open. */
 
 import { TestEnvironment } from "jest-environment-node";
 import { CHILDREN, type Child } from "./process.ts";
 
 const PATIENCE_MS = 3_000;
 
-/** What a test file can leave behind; Node's names for what keeps a process alive, other ones are Jest's own. */
-const WATCHED = ["TCPSocketWrap", "TCPServerWrap", "PipeServerWrap", "UDPWrap", "ProcessWrap", "Timeout", "Worker"];
+/** What a test file can leave behind; Node's names for what keeps a process alive, others, timers among them, come and go with Jest itself. */
+const WATCHED = ["TCPSocketWrap", "TCPServerWrap", "PipeServerWrap", "UDPWrap", "ProcessWrap", "Worker"];
 
 /** A class because Jest asks for one. */
 // biome-ignore lint/style/noDefaultExport: Jest looks for the default export.
