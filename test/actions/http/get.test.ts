@@ -116,7 +116,11 @@ test("any JSON is an answer", async () => {
 
 test("a redirect is not followed", async () => {
   const before = metadataServed;
-  expect(await get("/moved")).toMatchObject({ status: "failed", retryable: false });
+  expect(await get("/moved")).toMatchObject({
+    status: "failed",
+    retryable: false,
+    reason: expect.stringContaining("answered 302, a redirect"),
+  });
   expect(metadataServed).toBe(before);
   expect(served).toEqual(["/api/moved"]);
 });

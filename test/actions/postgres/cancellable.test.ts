@@ -159,3 +159,20 @@ test("a session whose maintenance reports progress is left alone, whatever its t
   );
   expect(await mayCancel({ pid: copier.pid })).toBe(false);
 });
+
+test("a session that reads a replication slot is left alone, whatever its text says", async () => {
+  const streamer = await patient.session({
+    connectionString: patient.urlOf("postgres"),
+    replication: "true",
+  } as Parameters<Patient["session"]>[0]);
+  expect(await mayCancel({ pid: streamer.pid })).toBe(true);
+  const { rows } = await superuser.query("SELECT pg_current_wal_flush_lsn() AS lsn");
+  const slot = `reader_${streamer.pid}`;
+  await streamer.client.query(`CREATE_REPLICATION_SLOT ${slot} TEMPORARY PHYSICAL RESERVE_WAL`);
+  streamer.start(`START_REPLICATION SLOT ${slot} PHYSICAL ${rows[0].lsn}`);
+  await until(
+    async () =>
+      (await query(patient.adminUrl, "SELECT FROM pg_replication_slots WHERE active_pid = $1", [streamer.pid])).length,
+  );
+  expect(await mayCancel({ pid: streamer.pid })).toBe(false);
+});
