@@ -22,9 +22,10 @@ const fileLimitBytes = 1_048_576;
  */
 export function loadConfig(options: {
   readonly file: string | null;
-  readonly env: Env;
+  /** The process's own environment where left out. */
+  readonly env?: Env;
 }): { readonly config: Config } | { readonly problems: readonly Problem[] } {
-  const { file, env } = options;
+  const { file, env = process.env } = options;
   const folder = file === null ? process.cwd() : dirname(resolve(file));
   const values = new Set<string>();
   const overrides = readOverrides(env, values);

@@ -248,13 +248,13 @@ async function end(driven: Undrivable, outcome: Outcome, reason: string): Promis
   const stored = await put(driven, happenings, { state: "ended", outcome });
   if (stored !== "written") return after(stored);
   world.reached("after-end", claimed.id);
-  world.metrics.runEnded(claimed.playbook, outcome);
+  world.metrics.runEnded(outcome, claimed.playbook);
   const fields = { run: claimed.id, playbook: claimed.playbook, target: claimed.target, outcome, reason };
   if (!escalates) {
     world.log.info(fields, "a run ended");
     return "stop";
   }
-  world.metrics.escalated(claimed.playbook, outcome);
+  world.metrics.escalated();
   world.log.error({ ...fields, policy }, "a run could not heal its target: people must look");
   return "stop";
 }

@@ -13,7 +13,7 @@ export interface Performance {
   readonly loaded: LoadedPlaybook;
   readonly values: Values;
   readonly context: (timeoutMs: number) => ActionContext;
-  readonly stepEnded: (action: string, result: string, seconds: number) => void;
+  readonly stepEnded: (action: string, result: string, durationMs: number) => void;
 }
 
 /** What expressions may refer to. */
@@ -37,7 +37,7 @@ export async function observe(performance: Performance, step: Step, progress: Pr
   const answer = await attempt(performance, step.timeoutMs, (context) => action.observe(prepared.input, context));
   const durationMs = Date.now() - started;
   const seen = settle(answer);
-  performance.stepEnded(step.do, seen.ok ? "observed" : "failed", durationMs / 1000);
+  performance.stepEnded(step.do, seen.ok ? "observed" : "failed", durationMs);
   if (!seen.ok) return failedStep(step, "observe", seen);
   const output = checkedOutput(action, seen.value.output);
   if (!output.ok)
@@ -55,7 +55,7 @@ export async function plan(performance: Performance, step: ChangeStep, progress:
   const durationMs = Date.now() - started;
   const planned = settle(answer);
   if (!planned.ok) {
-    performance.stepEnded(step.do, "failed", durationMs / 1000);
+    performance.stepEnded(step.do, "failed", durationMs);
     return failedStep(step, "plan", planned);
   }
   return {
@@ -74,13 +74,12 @@ export async function apply(performance: Performance, step: ChangeStep, plan: Js
   const started = Date.now();
   const answer = await attempt(performance, step.timeoutMs, (context) => action.apply(plan, context));
   const durationMs = Date.now() - started;
-  const seconds = durationMs / 1000;
   if (!answer.ok) {
-    performance.stepEnded(step.do, "in-doubt", seconds);
+    performance.stepEnded(step.do, "in-doubt", durationMs);
     return { type: "step-in-doubt", step: step.id, reason: answer.reason };
   }
   const outcome = answer.value;
-  performance.stepEnded(step.do, outcome.status, seconds);
+  performance.stepEnded(step.do, outcome.status, durationMs);
   if (outcome.status === "done") return { type: "step-finished", step: step.id, result: outcome.result, durationMs };
   if (outcome.status === "unknown") return { type: "step-in-doubt", step: step.id, reason: outcome.reason };
   return { type: "step-failed", step: step.id, during: "apply", reason: outcome.reason, retryable: outcome.retryable };

@@ -66,11 +66,11 @@ export interface DriveLogger {
 
 /** What is counted while runs are driven. */
 export interface DriveMetrics {
-  stepEnded(action: string, result: string, seconds: number): void;
-  runEnded(playbook: string, outcome: Outcome): void;
+  stepEnded(action: string, result: string, durationMs: number): void;
+  runEnded(outcome: Outcome, playbook: string): void;
   railHit(rail: "budget" | "cool-down" | "kill-switch" | "target-lock"): void;
   takenOver(): void;
-  escalated(playbook: string, outcome: Outcome): void;
+  escalated(): void;
 }
 
 /** The named points of a drive at which a test may stop the process. */

@@ -15,11 +15,14 @@ export interface WorkerOptions {
 }
 
 export interface RunWorker {
-  /** Takes no new run, and resolves when those under way are done. May never resolve where the queue hangs: bound it. */
+  /** Takes no new run, and resolves when those under way are done. */
   drain(): Promise<void>;
   /** How many runs are under way. */
   active(): number;
 }
+
+/** What the queue may take to close once no run is under way. */
+const queueCloseMs = 1_500;
 
 export function startWorker(backend: Backend, dispatch: Dispatch, options: WorkerOptions): RunWorker {
   const underWay = new Set<Promise<void>>();
@@ -51,7 +54,39 @@ export function startWorker(backend: Backend, dispatch: Dispatch, options: Worke
       // The queue's own close may hang while Redis is away (bullmq#4656); what counts is that the runs are done.
       const closing = worker.close().catch(() => {});
       while (underWay.size > 0) await Promise.all(underWay);
-      await closing;
+      await settledWithin(closing, queueCloseMs);
     },
   };
+}
+
+/** What a step may take to come back once it was told to stop at once. */
+const afterHardStopMs = 2_500;
+
+/**
+ * Drains within `drainMs`: steps under way may finish until shortly before, are then aborted, and whatever is left after
+ * that is left behind; its lease passes on.
+ */
+export async function drainWithin(
+  worker: RunWorker,
+  drainMs: number,
+  hard: AbortController,
+  log: { warn(fields: object, message: string): void },
+): Promise<void> {
+  const drained = worker.drain();
+  const patience = Math.max(0, drainMs - afterHardStopMs);
+  if (await settledWithin(drained, patience)) return;
+  log.warn({ runs: worker.active() }, "the drain is nearly over; stopping the steps that are still under way");
+  hard.abort(new Error("the process is stopping"));
+  if (await settledWithin(drained, afterHardStopMs)) return;
+  log.warn({ runs: worker.active() }, "leaving runs behind whose steps did not stop, or a queue that does not close");
+}
+
+async function settledWithin(promise: Promise<void>, ms: number): Promise<boolean> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<false>((resolve) => {
+    timer = setTimeout(() => resolve(false), ms);
+  });
+  const settled = await Promise.race([promise.then(() => true as const), late]);
+  clearTimeout(timer);
+  return settled;
 }

@@ -34,6 +34,33 @@ export async function migrate(url: string): Promise<readonly string[]> {
   }
 }
 
+/** How long a start waits for its Postgres, which may be starting too. */
+const reachableWithinMs = 60_000;
+
+/** The same at a start: waits for a Postgres that is not there yet, and says so. */
+export async function migrateWhenReachable(
+  url: string,
+  log: { warn(fields: object, message: string): void },
+): Promise<readonly string[]> {
+  const giveUpAt = performance.now() + reachableWithinMs;
+  for (;;) {
+    try {
+      return await migrate(url);
+    } catch (error) {
+      if (!isUnreachable(error) || performance.now() > giveUpAt) throw error;
+      log.warn({ reason: (error as Error).message }, "Paramedic's own Postgres cannot be reached yet; trying again");
+      await new Promise((resolve) => setTimeout(resolve, 1_000));
+    }
+  }
+}
+
+/** No answer at all, or one of class 57P: the server is starting or stopping. */
+function isUnreachable(error: unknown): boolean {
+  const code = (error as { code?: unknown }).code;
+  if (typeof code === "string") return /^(ECONN|ETIMEDOUT|ENOTFOUND|EAI_AGAIN|EHOST|57P)/.test(code);
+  return error instanceof AggregateError || /timeout|terminated/i.test((error as Error).message);
+}
+
 async function applyMissing(client: pg.Client): Promise<readonly string[]> {
   const known = readdirSync(folder)
     .filter((name) => name.endsWith(".sql"))

@@ -21,7 +21,7 @@ export interface Metrics {
   stepEnded(action: string, result: string, durationMs: number): void;
   railHit(rail: string): void;
   hintsReadded(count: number): void;
-  hintFailed(): void;
+  hintsFailed(count: number): void;
   escalated(): void;
   takenOver(): void;
   leaseLost(): void;
@@ -122,7 +122,7 @@ export function createMetrics(build: { readonly version: string } = { version: "
     stepEnded: (action, result, durationMs) => steps.observe({ action, result }, durationMs / 1_000),
     railHit: (rail) => rails.inc({ rail }),
     hintsReadded: (count) => readded.inc(count),
-    hintFailed: () => hintFailures.inc(),
+    hintsFailed: (count) => hintFailures.inc(count),
     escalated: () => escalations.inc(),
     takenOver: () => takeovers.inc(),
     leaseLost: () => leasesLost.inc(),

@@ -1,0 +1,271 @@
+/** The one place where the parts meet: builds them from the configuration, starts them in order and stops them in order. */
+
+import { existsSync, readFileSync } from "node:fs";
+import { hostname } from "node:os";
+import { join } from "node:path";
+import { createActions } from "./actions/registry.ts";
+import { createApi } from "./api/router.ts";
+import type { Config } from "./config/config.ts";
+import { startHttpServer } from "./http/server.ts";
+import { newId } from "./ids.ts";
+import type { Logger } from "./log.ts";
+import { createAccept } from "./playbooks/accept.ts";
+import { drive } from "./playbooks/drive.ts";
+import { checkInputs } from "./playbooks/inputs.ts";
+import { createLeases } from "./playbooks/leases.ts";
+import { createLibrary } from "./playbooks/library.ts";
+import { compilePlaybook, type LoadedPlaybook, loadPlaybooks, readPlaybookFolder } from "./playbooks/load.ts";
+import { createMatchIndex } from "./playbooks/match.ts";
+import type { PlaybookWorld } from "./playbooks/read-playbook.ts";
+import type { Checkpoint, World } from "./playbooks/world.ts";
+import { openBackend } from "./queue/backend.ts";
+import { createDispatch } from "./queue/dispatch.ts";
+import { drainWithin, startWorker } from "./queue/worker.ts";
+import { createAppend } from "./store/append.ts";
+import { createApprovals } from "./store/approvals.ts";
+import { createClaims } from "./store/claim.ts";
+import { connect } from "./store/connect.ts";
+import { createDue } from "./store/due.ts";
+import { migrate, migrateWhenReachable } from "./store/migrate.ts";
+import { openOwnDatabase } from "./store/own-database.ts";
+import { createPlaybookVersions } from "./store/playbook-versions.ts";
+import { createReadRails } from "./store/rails.ts";
+import { createReads } from "./store/reads.ts";
+import { createReceive } from "./store/receive.ts";
+import { createRequests } from "./store/requests.ts";
+import { createSwitches } from "./store/switches.ts";
+import { createReadiness } from "./telemetry/health.ts";
+import { createMetrics } from "./telemetry/metrics.ts";
+import { alertmanagerWebhook } from "./webhook/routes.ts";
+
+const { version } = JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8")) as {
+  version: string;
+};
+
+export type Role = "all" | "receiver" | "worker";
+
+export interface App {
+  /** Where HTTP is served. */
+  readonly url: string;
+  /** Takes nothing new, lets steps under way finish within the drain, then lets go of everything. */
+  stop(): Promise<void>;
+}
+
+export interface AppOptions {
+  readonly role: Role;
+  /** The host whose steps this worker serves too. */
+  readonly host: string | null;
+  readonly log: Logger;
+  /** Called at the named points of each run; for tests that stop the process there. */
+  readonly reached?: (point: Checkpoint, runId: string) => void;
+}
+
+/** What is wrong with the playbooks; nothing was started. */
+export class StartRefused extends Error {
+  override readonly name = "StartRefused";
+  readonly problems: readonly string[];
+  constructor(problems: readonly string[]) {
+    super(`${problems.length} problems in the playbooks`);
+    this.problems = problems;
+  }
+}
+
+/** Starts everything that the role asks for. Rejects with `StartRefused` when a playbook has a problem. */
+export async function startApp(config: Config, options: AppOptions): Promise<App> {
+  const { log } = options;
+  const playbookWorld = playbookWorldOf(config);
+  const loaded = await loadAll(config, playbookWorld);
+  for (const line of loaded.warnings)
+    log.warn({ problem: line }, "a playbook has something that its author should know");
+  if (loaded.problems.length > 0) throw new StartRefused(loaded.problems);
+
+  // In the order in which they are closed.
+  const closers: (() => Promise<unknown>)[] = [];
+  const stopSignals = { soft: new AbortController(), hard: new AbortController() };
+  try {
+    const own = await openOwnDatabase(ownDatabaseOf(config), log);
+    closers.unshift(own.stop);
+    await migrateWhenReachable(own.url, log);
+    const database = connect(own.url, {
+      onIdleError: (error) => log.warn({ err: error }, "an idle connection to the store broke and will be replaced"),
+    });
+    closers.unshift(database.close);
+    const versions = createPlaybookVersions(database);
+    await versions.keep(loaded.playbooks.map(({ playbook }) => playbook));
+
+    const metrics = createMetrics({ version });
+    const due = createDue(database);
+    const approvals = createApprovals(database);
+    const reads = createReads(database);
+    metrics.observe({ oldestDueSeconds: due.oldestSeconds, approvalsPending: approvals.pending });
+
+    const backend = openBackend({
+      redisUrl: config.redis?.url.reveal() ?? null,
+      databaseUrl: own.url,
+      onError: (error) => log.debug({ err: error }, "the queue has a connection error and reconnects by itself"),
+    });
+    const dispatch = createDispatch(backend, {
+      onDropped: (count, reason) => {
+        metrics.hintsFailed(count);
+        log.warn({ count, reason }, "the queue did not take hints; the runs are stored and will be picked up");
+      },
+    });
+    closers.unshift(dispatch.close);
+
+    const library = createLibrary({
+      loaded: loaded.playbooks,
+      source: versions.source,
+      compile: (text) => {
+        const compiled = compilePlaybook(text, playbookWorld);
+        return compiled.ok ? compiled.loaded : null;
+      },
+    });
+
+    if (options.role !== "receiver") {
+      const workerName = `${options.host ?? hostname()}/${process.pid}`;
+      const claims = createClaims(database, { worker: workerName, leaseMs: config.worker.leaseMs });
+      const leases = createLeases({
+        leaseMs: config.worker.leaseMs,
+        extend: claims.extend,
+        onLost: (run, reason) => {
+          metrics.leaseLost();
+          log.warn({ run, reason }, "gave up a run whose lease cannot be counted on");
+        },
+      });
+      const world: World = {
+        store: { ...claims, append: createAppend(database), readRails: createReadRails(database) },
+        targets: new Map(config.targets.map((target) => [target.name, target])),
+        playbook: library,
+        approvals: config.approvals,
+        pausedHere: () => existsSync(config.pauseFile),
+        hint: dispatch.hint,
+        worker: workerName,
+        newId,
+        log,
+        metrics,
+        reached: options.reached ?? (() => {}),
+      };
+      const stop = { soft: stopSignals.soft.signal, hard: stopSignals.hard.signal };
+      const worker = startWorker(backend, dispatch, {
+        concurrency: config.worker.concurrency,
+        drive: (run) => drive(world, leases, stop, run),
+        onError: (run, error) => log.error({ run, err: error }, "driving a run broke off; its lease will pass on"),
+        reconciler: {
+          everyMs: config.worker.reconcileEveryMs,
+          takeDue: due.take,
+          onReadded: metrics.hintsReadded,
+          onError: (error) => log.warn({ err: error }, "the reconciler could not look for due runs"),
+        },
+      });
+      closers.unshift(async () => {
+        await drainWithin(worker, config.worker.drainMs, stopSignals.hard, log);
+        leases.stop();
+      });
+    }
+
+    const accept = createAccept({
+      match: createMatchIndex(loaded.playbooks),
+      targets: config.targets,
+      store: createReceive(database, Date.now),
+      hint: dispatch.hint,
+      newId,
+      log,
+    });
+    const readiness = createReadiness({
+      store: reads.ping,
+      queue: async () => {
+        if ((await dispatch.check()) === "degraded") throw new Error("the queue does not answer");
+      },
+    });
+    const api = createApi({
+      tokens: config.api.tokens.map(({ name, role, secret }) => ({ name, role, secret: secret.reveal() })),
+      limitBytes: config.limits.apiBodyBytes,
+      playbooks: loaded.playbooks.map(({ playbook }) => playbook),
+      playbookOf: async (hash) => (await library(hash))?.playbook ?? null,
+      targets: config.targets,
+      checkInputs,
+      store: { ...reads, requests: createRequests(database, Date.now), approvals, switches: createSwitches(database) },
+      hint: dispatch.hint,
+      newId,
+      readiness,
+      metrics,
+      log,
+    });
+    const webhook = alertmanagerWebhook({
+      tokens: config.alertmanager.tokens.map((token) => token.reveal()),
+      receive: accept,
+      log,
+      metrics,
+      limitBytes: config.limits.webhookBodyBytes,
+    });
+    const server = await startHttpServer({ ...config.listen, routers: [webhook, api.router], log });
+    closers.unshift(server.close);
+    closers.unshift(async () => api.close());
+    return {
+      url: server.url,
+      stop: async () => {
+        stopSignals.soft.abort();
+        await closeAll(closers, log);
+      },
+    };
+  } catch (error) {
+    stopSignals.soft.abort();
+    await closeAll(closers, log);
+    throw error;
+  }
+}
+
+/** Loads the playbooks and says everything that is wrong with them; touches nothing else. */
+export async function checkPlaybooks(
+  config: Config,
+): Promise<{ readonly problems: readonly string[]; readonly warnings: readonly string[]; readonly playbooks: number }> {
+  const { problems, warnings, playbooks } = await loadAll(config, playbookWorldOf(config));
+  return { problems, warnings, playbooks: playbooks.length };
+}
+
+/** Applies the migrations to the configured or the embedded Postgres and returns the names of the new ones. */
+export async function migrateDatabase(config: Config, log: Logger): Promise<readonly string[]> {
+  const own = await openOwnDatabase(ownDatabaseOf(config), log);
+  try {
+    return await migrate(own.url);
+  } finally {
+    await own.stop();
+  }
+}
+
+function ownDatabaseOf(config: Config): { readonly url: string | null; readonly embeddedFolder: string } {
+  return { url: config.database?.url.reveal() ?? null, embeddedFolder: join(config.stateDir, "postgres") };
+}
+
+function playbookWorldOf(config: Config): PlaybookWorld {
+  return {
+    actions: createActions({ prometheusUrl: config.prometheus?.url ?? null }),
+    targets: config.targets,
+    policies: [...config.escalation.keys()],
+  };
+}
+
+async function loadAll(
+  config: Config,
+  world: PlaybookWorld,
+): Promise<{
+  readonly playbooks: readonly LoadedPlaybook[];
+  readonly problems: readonly string[];
+  readonly warnings: readonly string[];
+}> {
+  const folder = await readPlaybookFolder(config.playbooks);
+  const loaded = loadPlaybooks(folder.files, world);
+  const all = [...folder.problems, ...loaded.problems];
+  const lines = (severity: "error" | "warning") =>
+    all
+      .filter((problem) => problem.severity === severity)
+      .map(({ file, line, message }) => `${file}:${line}: ${message}`);
+  return { playbooks: loaded.playbooks, problems: lines("error"), warnings: lines("warning") };
+}
+
+/** Closes all, each in its turn; what cannot be closed is said and left behind. */
+async function closeAll(closers: readonly (() => Promise<unknown>)[], log: Logger): Promise<void> {
+  for (const close of closers) {
+    await close().catch((error: Error) => log.warn({ err: error }, "something could not be closed in order"));
+  }
+}

@@ -1,0 +1,349 @@
+/** How runs go, on the real store: every ending, and everything that can come in between. */
+
+import { takeEffect } from "../support/patient.ts";
+import { createSpine, playbookYaml, type Spine, type SpineOptions } from "../support/spine.ts";
+import { until } from "../support/until.ts";
+
+let spine: Spine;
+
+async function spineWith(options: SpineOptions = {}): Promise<Spine> {
+  spine = await createSpine(options);
+  return spine;
+}
+
+afterEach(() => spine.close());
+
+const typesOf = async (runId: string) => (await spine.events(runId)).map((event) => event.type);
+
+async function pendingOf(runId: string) {
+  const [approval] = (await spine.approvals.ofRun(runId)).filter(({ state }) => state === "pending");
+  if (!approval) throw new Error("no approval is pending");
+  return approval;
+}
+
+async function answer(runId: string, decision: "approve" | "decline", by = "api:boss") {
+  const approval = await pendingOf(runId);
+  return spine.approvals.answer({ approval: approval.id, decision, digest: approval.digest, by, reason: null });
+}
+
+test("an alert is looked at, planned, healed, verified, and told as one story", async () => {
+  await spineWith();
+  const run = await spine.start();
+  const row = await spine.settle(run);
+  expect(row).toMatchObject({ state: "ended", outcome: "fixed", target: "ward" });
+  expect(spine.patient.applied).toEqual([["one", "two"]]);
+  expect(await typesOf(run)).toEqual([
+    "created",
+    "step-observed",
+    "step-planned",
+    "step-started",
+    "step-finished",
+    "verification-checked",
+    "ended",
+  ]);
+  expect(await spine.reads.firstBrokenEvent(run)).toBeNull();
+});
+
+test("a condition that does not hold skips the step, and a healthy patient leaves nothing to do", async () => {
+  await spineWith({ patient: { sick: false } });
+  const run = await spine.start();
+  expect(await spine.settle(run)).toMatchObject({ outcome: "nothing-to-do" });
+  expect(await typesOf(run)).toContain("step-skipped");
+  expect(spine.patient.applied).toEqual([]);
+});
+
+test("a plan without effects is nothing to do, and a trouble that stays is handed over", async () => {
+  await spineWith({ patient: { things: [] } });
+  const run = await spine.start();
+  expect(await spine.settle(run)).toMatchObject({ outcome: "ineffective" });
+  expect(await typesOf(run)).toContain("escalated");
+  expect(spine.errors).toHaveLength(1);
+});
+
+test("a change that does not help ends ineffective after its time, measured more than once", async () => {
+  await spineWith({ patient: { curable: false } });
+  const run = await spine.start();
+  expect(await spine.settle(run)).toMatchObject({ outcome: "ineffective" });
+  const checks = (await typesOf(run)).filter((type) => type === "verification-checked");
+  expect(checks.length).toBeGreaterThanOrEqual(2);
+});
+
+test("a risky step waits for a person, is planned again and applied exactly as approved", async () => {
+  await spineWith({ playbooks: [playbookYaml({ heal: "patient.operate" })] });
+  const run = await spine.start();
+  expect(await spine.settle(run)).toMatchObject({ state: "waiting", waitingFor: "approval" });
+  expect(spine.patient.applied).toEqual([]);
+  expect((await pendingOf(run)).effects).toEqual(["heal one", "heal two"]);
+  expect(await answer(run, "approve")).toMatchObject({ kind: "answered", approval: { state: "approved" } });
+  expect(await spine.settle(run)).toMatchObject({ outcome: "fixed" });
+  expect(spine.patient.plans).toBe(2);
+  expect(spine.patient.applied).toEqual([["one", "two"]]);
+});
+
+test("a plan that grew after it was shown voids the approval and asks again", async () => {
+  await spineWith({ playbooks: [playbookYaml({ heal: "patient.operate" })] });
+  const run = await spine.start();
+  await spine.settle(run);
+  const first = await pendingOf(run);
+  await answer(run, "approve");
+  spine.patient.things.push("three");
+  expect(await spine.settle(run)).toMatchObject({ state: "waiting", waitingFor: "approval" });
+  expect(spine.patient.applied).toEqual([]);
+  const second = await pendingOf(run);
+  expect(second.digest).not.toBe(first.digest);
+  expect(second.effects).toContain("heal three");
+  await answer(run, "approve");
+  expect(await spine.settle(run)).toMatchObject({ outcome: "fixed" });
+  expect(spine.patient.applied).toEqual([["one", "two", "three"]]);
+});
+
+test("what was approved and is gone by then is nothing to do", async () => {
+  await spineWith({ playbooks: [playbookYaml({ heal: "patient.operate" })] });
+  const run = await spine.start();
+  await spine.settle(run);
+  await answer(run, "approve");
+  spine.patient.things = [];
+  spine.patient.sick = false;
+  expect(await spine.settle(run)).toMatchObject({ outcome: "nothing-to-do" });
+  expect(spine.patient.applied).toEqual([]);
+});
+
+test("a declined step ends the run and does nothing", async () => {
+  await spineWith({ playbooks: [playbookYaml({ heal: "patient.operate" })] });
+  const run = await spine.start();
+  await spine.settle(run);
+  await answer(run, "decline");
+  expect(await spine.settle(run)).toMatchObject({ outcome: "declined" });
+  expect(spine.patient.applied).toEqual([]);
+});
+
+test("silence never approves: an approval that nobody answers expires and is handed over", async () => {
+  await spineWith({
+    playbooks: [playbookYaml({ heal: "patient.operate" })],
+    approvals: { expireAfterMs: 150, atLeast: 1 },
+  });
+  const run = await spine.start();
+  await spine.settle(run);
+  const row = await until(async () => ((await spine.settle(run)).state === "ended" ? spine.row(run) : null));
+  expect(row).toMatchObject({ outcome: "expired" });
+  expect(await typesOf(run)).toContain("escalated");
+  expect((await spine.approvals.ofRun(run))[0]).toMatchObject({ state: "expired" });
+  expect(spine.patient.applied).toEqual([]);
+});
+
+test("two approvals are two people", async () => {
+  await spineWith({
+    playbooks: [playbookYaml({ heal: "patient.operate" })],
+    approvals: { expireAfterMs: 60_000, atLeast: 2 },
+  });
+  const run = await spine.start();
+  await spine.settle(run);
+  expect(await answer(run, "approve", "api:one")).toMatchObject({ kind: "answered", approval: { state: "pending" } });
+  expect(await answer(run, "approve", "api:one")).toMatchObject({ kind: "answered-before" });
+  expect(await spine.settle(run)).toMatchObject({ state: "waiting" });
+  await answer(run, "approve", "api:two");
+  expect(await spine.settle(run)).toMatchObject({ outcome: "fixed" });
+});
+
+test("the requester of a run cannot approve it", async () => {
+  await spineWith({ playbooks: [playbookYaml({ heal: "patient.operate" })] });
+  const run = await spine.request("heal-ward", { by: "api:requester" });
+  await spine.settle(run);
+  expect(await answer(run, "approve", "api:requester")).toMatchObject({ kind: "own-request" });
+  expect(await answer(run, "approve", "api:other")).toMatchObject({ kind: "answered" });
+});
+
+test("an alert that resolves while people are asked ends the run and withdraws the question", async () => {
+  await spineWith({ playbooks: [playbookYaml({ heal: "patient.operate" })] });
+  const run = await spine.start({ fingerprint: "00000000000000aa" });
+  await spine.settle(run);
+  await spine.resolve({ fingerprint: "00000000000000aa" });
+  expect(await spine.settle(run)).toMatchObject({ outcome: "resolved" });
+  expect((await spine.approvals.ofRun(run))[0]).toMatchObject({ state: "voided" });
+  expect(spine.patient.applied).toEqual([]);
+});
+
+test("on_resolved: finish goes on, and resolved alone is not fixed", async () => {
+  await spineWith({
+    playbooks: [playbookYaml({ extra: "on_resolved: finish" })],
+    patient: { curable: false },
+  });
+  const run = await spine.start({ fingerprint: "00000000000000ab" });
+  await spine.resolve({ fingerprint: "00000000000000ab" });
+  expect(await spine.settle(run)).toMatchObject({ outcome: "ineffective" });
+  expect(spine.patient.applied).toHaveLength(1);
+});
+
+test("a cancel stops before the next change and leaves no lock", async () => {
+  await spineWith({ playbooks: [playbookYaml({ heal: "patient.operate" })] });
+  const run = await spine.start();
+  await spine.settle(run);
+  expect(await spine.requests.cancel(run, "api:oncall", "not now")).toBe("cancelling");
+  expect(await spine.settle(run)).toMatchObject({ outcome: "cancelled" });
+  expect(await spine.requests.cancel(run, "api:oncall", "again")).toBe("already-ended");
+  const { rows } = await spine.database.pool.query("SELECT FROM paramedic.target_locks");
+  expect(rows).toEqual([]);
+});
+
+test("a cancel that arrives while the step is planned is seen before anything is applied", async () => {
+  await spineWith();
+  const run = await spine.start();
+  spine.patient.onPlan = async () => {
+    await spine.requests.cancel(run, "api:oncall", "stop");
+  };
+  expect(await spine.settle(run)).toMatchObject({ outcome: "cancelled" });
+  expect(spine.patient.applied).toEqual([]);
+  expect(await typesOf(run)).toContain("step-planned");
+});
+
+test("a dry run plans everything and changes nothing", async () => {
+  await spineWith({ playbooks: [playbookYaml({ heal: "patient.operate" })] });
+  const run = await spine.request("heal-ward", { dryRun: true });
+  expect(await spine.settle(run)).toMatchObject({ outcome: "nothing-to-do", dryRun: true });
+  const events = await spine.events(run);
+  expect(events.at(-1)).toMatchObject({ reason: "dry run: 2 effects planned, none applied" });
+  expect(spine.patient.applied).toEqual([]);
+});
+
+test("the kill switch stops everything, also between the plan and the effect, and the run goes on when it is off", async () => {
+  await spineWith();
+  const run = await spine.start();
+  spine.patient.onPlan = async () => {
+    await spine.switches.set({ paused: true, reason: "incident", by: "api:boss", until: null });
+  };
+  expect(await spine.settle(run)).toMatchObject({ state: "waiting", waitingFor: "switch" });
+  expect(spine.patient.applied).toEqual([]);
+  spine.patient.onPlan = null;
+  const { woken } = await spine.switches.set({ paused: false, reason: "over", by: "api:boss", until: null });
+  expect(woken).toEqual([run]);
+  expect(await spine.settle(run)).toMatchObject({ outcome: "fixed" });
+});
+
+test("a run that waits for the switch can still be cancelled", async () => {
+  await spineWith();
+  await spine.switches.set({ paused: true, reason: "incident", by: "api:boss", until: null });
+  const run = await spine.start();
+  expect(await spine.settle(run)).toMatchObject({ waitingFor: "switch" });
+  expect(spine.patient.looks).toBe(0);
+  await spine.requests.cancel(run, "api:oncall", "not needed");
+  expect(await spine.settle(run)).toMatchObject({ outcome: "cancelled" });
+});
+
+test("the pause file of this machine stops its worker", async () => {
+  await spineWith();
+  const paused = spine.newWorker({ pausedHere: () => true });
+  const run = await spine.start();
+  await paused.drive(run);
+  expect(await spine.row(run)).toMatchObject({ waitingFor: "switch" });
+  expect(spine.patient.looks).toBe(0);
+});
+
+test("a spent budget turns into a question, whatever the playbook says of approvals", async () => {
+  await spineWith({ playbooks: [playbookYaml({ extra: "budget: [1/1h]", step: "approval: never" })] });
+  expect(await spine.settle(await spine.start())).toMatchObject({ outcome: "fixed" });
+  spine.patient.things = ["again"];
+  spine.patient.sick = true;
+  const second = await spine.start();
+  expect(await spine.settle(second)).toMatchObject({ waitingFor: "approval" });
+  expect((await pendingOf(second)).reasons).toEqual(["budget-spent"]);
+  await answer(second, "approve");
+  expect(await spine.settle(second)).toMatchObject({ outcome: "fixed" });
+});
+
+test("a run within the cool-down is refused and handed over", async () => {
+  await spineWith({ playbooks: [playbookYaml({ extra: "cooldown: 10m" })] });
+  expect(await spine.settle(await spine.start())).toMatchObject({ outcome: "fixed" });
+  spine.patient.things = ["again"];
+  spine.patient.sick = true;
+  const second = await spine.start();
+  expect(await spine.settle(second)).toMatchObject({ outcome: "refused" });
+  expect(await typesOf(second)).toContain("escalated");
+  expect(spine.patient.applied).toHaveLength(1);
+});
+
+test("an apply that throws leaves a safe step in doubt, which is planned and applied again", async () => {
+  await spineWith();
+  let tries = 0;
+  spine.patient.onApply = (plan) => {
+    tries += 1;
+    if (tries === 1) throw new Error("the connection broke");
+    return takeEffect(spine.patient, plan);
+  };
+  const run = await spine.start();
+  expect(await spine.settle(run)).toMatchObject({ outcome: "fixed" });
+  expect(await typesOf(run)).toContain("step-in-doubt");
+  expect(tries).toBe(2);
+});
+
+test.each([
+  ["applied", "fixed", 1],
+  ["not-applied", "fixed", 2],
+  ["unknown", "unknown", 1],
+] as const)("a once step in doubt is probed: %s ends %s after %i applies", async (probe, outcome, applies) => {
+  await spineWith({ playbooks: [playbookYaml({ heal: "patient.heal-once" })], patient: { probe } });
+  let tries = 0;
+  spine.patient.onApply = (plan) => {
+    tries += 1;
+    if (tries > 1) return takeEffect(spine.patient, plan);
+    if (probe === "applied") takeEffect(spine.patient, plan);
+    throw new Error("the bus went away");
+  };
+  const run = await spine.start();
+  expect(await spine.settle(run)).toMatchObject({ outcome });
+  expect(tries).toBe(applies);
+  expect(spine.errors.length).toBe(outcome === "unknown" ? 1 : 0);
+});
+
+test("a step that takes too long is aborted by its signal and is in doubt", async () => {
+  await spineWith({ playbooks: [playbookYaml({ heal: "patient.heal-once", step: "timeout: 1s" })] });
+  let aborted = false;
+  spine.patient.onApply = (_, { signal }) =>
+    new Promise((_resolve, reject) => {
+      signal.addEventListener("abort", () => {
+        aborted = true;
+        reject(signal.reason);
+      });
+    });
+  const run = await spine.start();
+  expect(await spine.settle(run)).toMatchObject({ outcome: "unknown" });
+  expect(aborted).toBe(true);
+});
+
+test("a failure that may pass is tried again, one that may not ends the run", async () => {
+  await spineWith();
+  let failures = 1;
+  spine.patient.onPlan = () => {
+    failures -= 1;
+    if (failures >= 0) throw new Error("a passing failure");
+  };
+  const run = await spine.start();
+  const row = await until(async () => ((await spine.settle(run)).state === "ended" ? spine.row(run) : null), {
+    timeoutMs: 20_000,
+  });
+  expect(row).toMatchObject({ outcome: "fixed" });
+  spine.patient.onApply = () => ({ status: "failed", reason: "permission denied", retryable: false });
+  spine.patient.things = ["more"];
+  spine.patient.sick = true;
+  spine.patient.onPlan = null;
+  expect(await spine.settle(await spine.start())).toMatchObject({ outcome: "failed" });
+});
+
+test("a stopping worker gives its run back between two steps and another one finishes it", async () => {
+  await spineWith();
+  const first = spine.newWorker();
+  spine.patient.onLook = () => first.soft.abort();
+  const run = await spine.start();
+  await first.drive(run);
+  expect(await spine.row(run)).toMatchObject({ state: "ready" });
+  expect(spine.hinted).toContain(run);
+  spine.patient.onLook = null;
+  expect(await spine.settle(run)).toMatchObject({ outcome: "fixed" });
+  expect(await typesOf(run)).not.toContain("taken-over");
+});
+
+test("a truncated notification marks its runs as partial", async () => {
+  await spineWith();
+  const { runs } = await spine.fire({}, 3);
+  const [created] = await spine.events(runs[0]?.id as string);
+  expect(created).toMatchObject({ type: "created", trigger: { kind: "alert", partial: true } });
+});

@@ -1,0 +1,91 @@
+/** A patient in memory: things that can be seen, changed and counted, so that tests can tell what was done and how often. */
+
+import { z } from "zod";
+import type { ActionContext, ActionRegistry, ChangeAction, ObserveAction, Outcome } from "../../src/domain/action.ts";
+
+/** Tests set its fields and read its counters. */
+export interface Patient {
+  /** What `patient.look` sees and `verify` measures. */
+  sick: boolean;
+  /** What `plan` finds to change. */
+  things: string[];
+  /** Every apply that took effect, in order. */
+  readonly applied: string[][];
+  plans: number;
+  looks: number;
+  /** What an apply does instead of taking effect at once; returns what it then reports. */
+  onApply: ((plan: readonly string[], context: ActionContext) => Promise<Outcome> | Outcome) | null;
+  onLook: ((context: ActionContext) => Promise<void> | void) | null;
+  onPlan: ((context: ActionContext) => Promise<void> | void) | null;
+  probe: "applied" | "not-applied" | "unknown";
+  /** Whether an effect cures. */
+  curable: boolean;
+}
+
+/** A sick patient with two things to change. */
+export function createPatient(overrides: Partial<Patient> = {}): Patient {
+  return {
+    sick: true,
+    things: ["one", "two"],
+    applied: [],
+    plans: 0,
+    looks: 0,
+    onApply: null,
+    onLook: null,
+    onPlan: null,
+    probe: "unknown",
+    curable: true,
+    ...overrides,
+  };
+}
+
+const none = z.strictObject({});
+
+/** `patient.look`, and `patient.heal` in the kinds that differ in risk and repeat. */
+export function patientActions(patient: Patient): ActionRegistry {
+  const look: ObserveAction<object, { sick: boolean; things: number }> = {
+    name: "patient.look",
+    summary: "Look at the patient.",
+    kind: "observe",
+    input: none,
+    output: z.object({ sick: z.boolean(), things: z.number() }),
+    observe: async (_, context) => {
+      patient.looks += 1;
+      await patient.onLook?.(context);
+      return { status: "observed", output: { sick: patient.sick, things: patient.things.length } };
+    },
+  };
+  const heal = (name: string, traits: Pick<ChangeAction, "risk" | "repeat">): ChangeAction<object, string[]> => ({
+    name,
+    summary: "Heal the patient.",
+    kind: "change",
+    input: z.strictObject({ note: z.string().optional() }),
+    ...traits,
+    plan: async (_, context) => {
+      patient.plans += 1;
+      await patient.onPlan?.(context);
+      const plan = [...patient.things];
+      return { status: "planned", plan, effects: plan.map((thing) => `heal ${thing}`) };
+    },
+    apply: async (plan, context) => {
+      if (patient.onApply) return patient.onApply(plan, context);
+      return takeEffect(patient, plan);
+    },
+    probe: async () => patient.probe,
+  });
+  const all = [
+    look,
+    heal("patient.heal", { risk: "low", repeat: "safe" }),
+    heal("patient.heal-once", { risk: "low", repeat: "once" }),
+    heal("patient.operate", { risk: "high", repeat: "once" }),
+  ];
+  return new Map(all.map((action) => [action.name, action]));
+}
+
+/** What an apply does to the patient. */
+export function takeEffect(patient: Patient, plan: readonly string[]): Outcome {
+  patient.applied.push([...plan]);
+  patient.things = patient.things.filter((thing) => !plan.includes(thing));
+  if (patient.curable) patient.sick = false;
+  return { status: "done", result: { healed: [...plan] } };
+}
