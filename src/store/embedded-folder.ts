@@ -4,7 +4,7 @@
  */
 
 import { createHash } from "node:crypto";
-import { chmod, chown, link, mkdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
+import { chmod, chown, link, mkdir, readdir, readFile, rename, rm, rmdir, stat, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { chooseServerUser, isReachable, type ServerUser } from "./embedded-user.ts";
 import { commandLine, isAlive, startOf, waitForEnd } from "./processes.ts";
@@ -18,14 +18,33 @@ export interface Place {
 /** Holds the folders of those whose own folder lies where the server's user may not go, as below root's home. */
 const OTHER_PLACES = "/var/lib/paramedic";
 
-/** Makes the folder and gives it to the server's user; another one is chosen, always the same, if that user cannot get there. */
+/**
+ * Makes the folder and gives it to the server's user. Another one is taken, always the same for a wanted folder, if that
+ * user cannot get there, and for as long as there is data in the other one.
+ */
 export async function prepareFolder(wanted: string): Promise<Place> {
   const absolute = resolve(wanted);
-  const place = await prepare(absolute);
-  if (await isReachable(absolute, place.user)) return place;
-  await mkdir(OTHER_PLACES, { recursive: true });
-  await chmod(OTHER_PLACES, 0o755);
-  return await prepare(join(OTHER_PLACES, createHash("sha256").update(absolute).digest("hex").slice(0, 12)));
+  const other = join(OTHER_PLACES, createHash("sha256").update(absolute).digest("hex").slice(0, 12));
+  if (!(await holdsData(other))) {
+    const place = await prepare(absolute);
+    if (await isReachable(absolute, place.user)) return place;
+    if (await holdsData(absolute)) throw unreachable(absolute);
+    await rmdir(absolute);
+    await mkdir(OTHER_PLACES, { recursive: true });
+    await chmod(OTHER_PLACES, 0o755);
+  }
+  return await prepare(other);
+}
+
+async function holdsData(folder: string): Promise<boolean> {
+  return (await readdir(join(folder, "data")).catch(() => [])).length > 0;
+}
+
+function unreachable(folder: string): Error {
+  return new Error(
+    `The embedded Postgres has its data in ${folder}, where its user may not go any more. ` +
+      "Let others enter the folders above it again (chmod o+x), or move it, or set DATABASE_URL.",
+  );
 }
 
 async function prepare(folder: string): Promise<Place> {

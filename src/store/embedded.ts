@@ -4,8 +4,9 @@
  * SIGTERM before running steps are drained, and the class runs as root only with a user made for it.
  */
 
+import { resolve } from "node:path";
 import { findPostgresBinaries } from "./embedded-binaries.ts";
-import { claimFolder, prepareFolder, stopOrphan } from "./embedded-folder.ts";
+import { claimFolder, type Place, prepareFolder, stopOrphan } from "./embedded-folder.ts";
 import { initialise, launch, query, type Server, stopServer } from "./embedded-server.ts";
 
 /** A running embedded Postgres. */
@@ -38,7 +39,7 @@ export async function startEmbedded(folder = "var/postgres", log = SILENT): Prom
   const place = await prepareFolder(folder);
   const giveUp = await claimFolder(place.folder);
   try {
-    return await run(place, giveUp, log);
+    return await run(place, folder, giveUp, log);
   } catch (error) {
     await giveUp();
     throw error;
@@ -46,10 +47,14 @@ export async function startEmbedded(folder = "var/postgres", log = SILENT): Prom
 }
 
 async function run(
-  place: Awaited<ReturnType<typeof prepareFolder>>,
+  place: Place,
+  wanted: string,
   giveUp: () => Promise<void>,
   log: EmbeddedLog,
 ): Promise<EmbeddedPostgres> {
+  if (place.folder !== resolve(wanted)) {
+    log.warn({ wanted, folder: place.folder }, "The embedded Postgres keeps its data elsewhere, where its user may go");
+  }
   const binaries = await findPostgresBinaries(place.user);
   const orphan = await stopOrphan(`${place.folder}/data`);
   if (orphan !== undefined) log.warn({ pid: orphan }, "Stopped the embedded Postgres that a killed process had left");
