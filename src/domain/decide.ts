@@ -33,6 +33,8 @@ export const mostTakeovers = 2;
 const mostDoubts = 3;
 /** How often a run that waits for its target or for the kill switch looks by itself, should nobody wake it. */
 const lookAgainMs = 15_000;
+/** For how long counted rails hold: while a run waits for the kill switch, other runs may change its target. */
+const railsHoldMs = 5_000;
 
 /** Decides what to do next for `run` at `now`, in milliseconds since 1970 by the database's clock. */
 export function decide(run: Run, now: number): Decision {
@@ -195,7 +197,7 @@ function change(run: Run, step: ChangeStep, at: StepProgress, now: number): Deci
   if (at.state === "approved") return { do: "apply", step };
 
   const { cooldownMs, budget } = run.playbook;
-  if (!at.rails && (cooldownMs !== null || budget.length > 0)) return { do: "check-rails", step };
+  if ((cooldownMs !== null || budget.length > 0) && !counted(at, now)) return { do: "check-rails", step };
   if (at.rails?.coolDownUntil && now < Date.parse(at.rails.coolDownUntil)) {
     return {
       do: "end",
@@ -205,6 +207,10 @@ function change(run: Run, step: ChangeStep, at: StepProgress, now: number): Deci
   }
   const reasons = whyAsk(step, at);
   return reasons.length > 0 ? { do: "ask", step, reasons } : { do: "apply", step };
+}
+
+function counted(at: StepProgress, now: number): boolean {
+  return at.rails !== null && now - Date.parse(at.rails.at) < railsHoldMs;
 }
 
 /** Why the step needs people. Empty: it may go on by itself. */

@@ -36,9 +36,13 @@ export interface StepProgress {
   readonly approval: ApprovalProgress | null;
   /** True once the plan was made again after the approval, as it must be before it is applied. */
   readonly plannedSinceApproval: boolean;
-  readonly rails: { readonly budget: readonly BudgetUse[]; readonly coolDownUntil: string | null } | null;
+  readonly rails: {
+    readonly budget: readonly BudgetUse[];
+    readonly coolDownUntil: string | null;
+    readonly at: string;
+  } | null;
   readonly asked: readonly AskReason[];
-  /** Failures since the step last succeeded at something, and the last of them. */
+  /** All failures of the step, and the last of them if it has not succeeded at anything since. */
   readonly failures: number;
   readonly failure: { readonly reason: string; readonly retryable: boolean; readonly at: string } | null;
   /** How often the effect was left in doubt. */
@@ -156,7 +160,7 @@ function advance(step: StepProgress, event: StepEvent): StepProgress {
     case "step-planned":
       return planned(step, event);
     case "rails-checked":
-      return { ...step, rails: { budget: event.budget, coolDownUntil: event.coolDownUntil } };
+      return { ...step, rails: { budget: event.budget, coolDownUntil: event.coolDownUntil, at: event.at } };
     case "approval-requested":
       return {
         ...step,
@@ -207,7 +211,7 @@ function planned(step: StepProgress, event: Extract<StepEvent, { type: "step-pla
     plan: event.plan,
     digest: event.digest,
     effects: event.effects,
-    failures: 0,
+    // The failures are still counted: an apply that fails after each plan must come to an end.
     failure: null,
     probe: null,
     plannedSinceApproval: approved,

@@ -1,0 +1,1084 @@
+import type { Decision } from "../../src/domain/decide.ts";
+import type { Happening, Outcome } from "../../src/domain/event.ts";
+import type { ChangeStep, Playbook } from "../../src/domain/playbook.ts";
+import type { Run } from "../../src/domain/run.ts";
+import {
+  after,
+  begin,
+  changeStep,
+  check,
+  decideAt,
+  happened,
+  historyOf,
+  observeStep,
+  playbook,
+  runOf,
+} from "../support/builders.ts";
+
+const {
+  approved,
+  approvedInPart,
+  cancelled,
+  checked,
+  declined,
+  ended,
+  escalated,
+  expired,
+  failed,
+  finished,
+  inDoubt,
+  observed,
+  planned,
+  probed,
+  railsChecked,
+  requested,
+  resolved,
+  skipped,
+  started,
+  takenOver,
+  voided,
+} = happened;
+
+/** What stands in a row: the run, when it is looked at, and what must be decided. */
+interface Row {
+  readonly name: string;
+  readonly playbook?: Playbook;
+  readonly past?: readonly (number | Happening)[];
+  /** Seconds since the beginning. */
+  readonly at?: number;
+  readonly run?: Partial<Run>;
+  readonly decided: object;
+}
+
+const atMs = (seconds: number): number => begin + seconds * 1_000;
+const stepOf = (id: string) => expect.objectContaining({ id });
+const end = (outcome: Outcome, reason?: string) =>
+  reason === undefined ? { do: "end", outcome } : { do: "end", outcome, reason: expect.stringContaining(reason) };
+const wait = (what: string, until: number) => ({ do: "wait", for: what, until: atMs(until) });
+const plan = { do: "plan", step: stepOf("change") };
+const apply = { do: "apply", step: stepOf("change") };
+const change = (over: Partial<ChangeStep>, rest: Partial<Playbook> = {}) =>
+  playbook({ steps: [changeStep("change", over)], ...rest });
+const two = playbook({ steps: [changeStep("change"), changeStep("second")] });
+const asking = change({ risk: "high" });
+const once = change({ repeat: "once" });
+const verified = playbook({ verify: [check()] });
+const railed = playbook({ cooldownMs: 600_000, budget: [{ limit: 3, windowMs: 3_600_000 }] });
+const doneUntil = (seconds: number) => [planned(), started(), seconds, finished()] as const;
+
+const rows: readonly Row[] = [
+  // Steps in order
+  { name: "a change is planned first", decided: plan },
+  {
+    name: "an observation is made first",
+    playbook: playbook({ steps: [observeStep("look"), changeStep("change")] }),
+    decided: { do: "observe", step: stepOf("look") },
+  },
+  {
+    name: "after an observation comes the next step",
+    playbook: playbook({ steps: [observeStep("look"), changeStep("change")] }),
+    past: [observed()],
+    decided: plan,
+  },
+  {
+    name: "a skipped step is passed over",
+    playbook: two,
+    past: [skipped()],
+    decided: { do: "plan", step: stepOf("second") },
+  },
+  {
+    name: "a plan without effects is passed over",
+    playbook: two,
+    past: [planned("d1", [])],
+    decided: { do: "plan", step: stepOf("second") },
+  },
+  {
+    name: "a finished step is passed over",
+    playbook: two,
+    past: doneUntil(1),
+    decided: { do: "plan", step: stepOf("second") },
+  },
+  { name: "a plan of low risk is applied", past: [planned()], decided: apply },
+  {
+    name: "a start without an end is nothing to go on from",
+    past: [planned(), started()],
+    decided: end("unknown", "never recorded"),
+  },
+
+  // Risk and approval
+  ...(["low", "high", "irreversible"] as const).flatMap((risk) =>
+    (["by-risk", "always", "never"] as const).map((approval): Row => {
+      const reasons = [
+        ...(approval === "always" ? ["playbook-asks"] : []),
+        ...(risk === "high" && approval !== "never" ? ["risk-high"] : []),
+        ...(risk === "irreversible" ? ["risk-irreversible"] : []),
+      ];
+      return {
+        name: `risk ${risk} with approval ${approval} ${reasons.length > 0 ? `asks for ${reasons}` : "is applied"}`,
+        playbook: change({ risk, approval }),
+        past: [planned()],
+        decided: reasons.length > 0 ? { do: "ask", step: stepOf("change"), reasons } : apply,
+      };
+    }),
+  ),
+  {
+    name: "a step that is asked for waits until the approval expires",
+    playbook: asking,
+    past: [planned(), requested()],
+    at: 5,
+    decided: wait("approval", 600),
+  },
+  {
+    name: "just before it expires it still waits",
+    playbook: asking,
+    past: [planned(), requested()],
+    at: 599.999,
+    decided: wait("approval", 600),
+  },
+  {
+    name: "at the moment of expiry it expires",
+    playbook: asking,
+    past: [planned(), requested()],
+    at: 600,
+    decided: { do: "expire", step: stepOf("change"), approval: "a1" },
+  },
+  {
+    name: "an expired approval ends the run",
+    playbook: asking,
+    past: [planned(), requested(), 600, expired()],
+    at: 600,
+    decided: end("expired", "nobody approved step 'change' in time"),
+  },
+  {
+    name: "a declined approval ends the run with who and why",
+    playbook: asking,
+    past: [planned(), requested(), declined()],
+    decided: end("declined", "declined by bob: not now"),
+  },
+  {
+    name: "a decline without a reason is said to have none",
+    playbook: asking,
+    past: [planned(), requested(), declined({ reason: null })],
+    decided: end("declined", "no reason given"),
+  },
+  {
+    name: "one approval of two is not enough",
+    playbook: asking,
+    past: [planned(), requested({ atLeast: 2 }), approvedInPart()],
+    at: 5,
+    decided: wait("approval", 600),
+  },
+  {
+    name: "one approval of two expires like none",
+    playbook: asking,
+    past: [planned(), requested({ atLeast: 2 }), approvedInPart()],
+    at: 601,
+    decided: { do: "expire", step: stepOf("change"), approval: "a1" },
+  },
+  {
+    name: "a decline after one approval of two ends the run",
+    playbook: asking,
+    past: [planned(), requested({ atLeast: 2 }), approvedInPart(), declined()],
+    decided: end("declined", "bob"),
+  },
+  {
+    name: "after the second approval it is planned again",
+    playbook: asking,
+    past: [planned(), requested({ atLeast: 2 }), approvedInPart(), approved({ by: "bob" })],
+    decided: plan,
+  },
+  {
+    name: "an approved step is planned again before it is applied",
+    playbook: asking,
+    past: [planned(), requested(), approved()],
+    decided: plan,
+  },
+  {
+    name: "an approval that came in time is good after its expiry",
+    playbook: asking,
+    past: [planned(), requested(), 599, approved(), planned()],
+    at: 900,
+    decided: apply,
+  },
+  {
+    name: "the same digest again is applied",
+    playbook: asking,
+    past: [planned(), requested(), approved(), planned("d1")],
+    decided: apply,
+  },
+  {
+    name: "another digest voids the approval",
+    playbook: asking,
+    past: [planned(), requested(), approved(), planned("d2")],
+    decided: {
+      do: "void",
+      step: stepOf("change"),
+      approval: "a1",
+      reason: expect.stringContaining("no longer what was approved"),
+    },
+  },
+  {
+    name: "a voided approval is asked for again",
+    playbook: asking,
+    past: [planned(), requested(), approved(), planned("d2"), voided()],
+    decided: { do: "ask", step: stepOf("change"), reasons: ["risk-high"] },
+  },
+  {
+    name: "the second approval is good for the second digest",
+    playbook: asking,
+    past: [
+      planned(),
+      requested(),
+      approved(),
+      planned("d2"),
+      voided(),
+      requested({ approval: "a2", digest: "d2" }),
+      approved({ approval: "a2" }),
+      planned("d2"),
+    ],
+    decided: apply,
+  },
+  {
+    name: "the first approval is worth nothing for the second digest",
+    playbook: asking,
+    past: [
+      planned(),
+      requested(),
+      approved(),
+      planned("d2"),
+      voided(),
+      requested({ approval: "a2", digest: "d2" }),
+      approved({ approval: "a1" }),
+    ],
+    at: 5,
+    decided: wait("approval", 600),
+  },
+  {
+    name: "an approved plan that has become empty is passed over",
+    playbook: asking,
+    past: [planned(), requested(), approved(), planned("d0", [])],
+    decided: end("nothing-to-do"),
+  },
+  {
+    name: "a failed observation is made again",
+    playbook: playbook({ steps: [observeStep("look")] }),
+    past: [failed("observe", { step: "look" })],
+    at: 2,
+    decided: { do: "observe", step: stepOf("look") },
+  },
+
+  // Rails
+  {
+    name: "with a cool-down the rails are counted before the change",
+    playbook: playbook({ cooldownMs: 1_000 }),
+    past: [planned()],
+    decided: { do: "check-rails", step: stepOf("change") },
+  },
+  {
+    name: "with a budget the rails are counted before the change",
+    playbook: playbook({ budget: [{ limit: 1, windowMs: 1 }] }),
+    past: [planned()],
+    decided: { do: "check-rails", step: stepOf("change") },
+  },
+  { name: "without rails there is nothing to count", past: [planned()], decided: apply },
+  { name: "within the budget it is applied", playbook: railed, past: [planned(), railsChecked([2])], decided: apply },
+  {
+    name: "over the budget it asks",
+    playbook: railed,
+    past: [planned(), railsChecked([3])],
+    decided: { do: "ask", step: stepOf("change"), reasons: ["budget-spent"] },
+  },
+  {
+    name: "one spent window of two is enough to ask",
+    playbook: railed,
+    past: [planned(), railsChecked([0, 4])],
+    decided: { do: "ask", step: stepOf("change"), reasons: ["budget-spent"] },
+  },
+  {
+    name: "over the budget it asks even where the playbook says never",
+    playbook: { ...railed, steps: [changeStep("change", { approval: "never" })] },
+    past: [planned(), railsChecked([3])],
+    decided: { do: "ask", step: stepOf("change"), reasons: ["budget-spent"] },
+  },
+  {
+    name: "risk and budget are both said",
+    playbook: { ...railed, steps: [changeStep("change", { risk: "high", approval: "always" })] },
+    past: [planned(), railsChecked([3])],
+    decided: { do: "ask", step: stepOf("change"), reasons: ["playbook-asks", "risk-high", "budget-spent"] },
+  },
+  {
+    name: "within the cool-down it is refused",
+    playbook: railed,
+    past: [planned(), railsChecked([0], after(60))],
+    at: 1,
+    decided: end("refused", `which lasts until ${after(60)}`),
+  },
+  {
+    name: "within the cool-down it is refused rather than asked for",
+    playbook: { ...railed, steps: [changeStep("change", { risk: "high" })] },
+    past: [planned(), railsChecked([9], after(60))],
+    at: 1,
+    decided: end("refused"),
+  },
+  {
+    name: "at the end of the cool-down it goes on",
+    playbook: railed,
+    past: [planned(), 59, railsChecked([0], after(60))],
+    at: 60,
+    decided: apply,
+  },
+  {
+    name: "rails that were counted long ago are counted again",
+    playbook: railed,
+    past: [planned(), railsChecked([0])],
+    at: 3_600,
+    decided: { do: "check-rails", step: stepOf("change") },
+  },
+  {
+    name: "an approved step is not stopped by rails that people saw",
+    playbook: railed,
+    past: [planned(), railsChecked([3]), requested(), approved(), planned()],
+    at: 3_600,
+    decided: apply,
+  },
+
+  // Failures and retries
+  { name: "after the first failure it waits 2 s", past: [10, failed("plan")], at: 10, decided: wait("retry", 12) },
+  { name: "2 s after the first failure it tries again", past: [10, failed("plan")], at: 12, decided: plan },
+  {
+    name: "after the second failure it waits 10 s",
+    past: [failed("plan"), 10, failed("plan")],
+    at: 11,
+    decided: wait("retry", 20),
+  },
+  {
+    name: "10 s after the second failure it tries again",
+    past: [failed("plan"), 10, failed("plan")],
+    at: 20,
+    decided: plan,
+  },
+  {
+    name: "the third failure ends the run",
+    past: [failed("plan"), failed("plan"), failed("plan")],
+    decided: end("failed", "step 'change' (test.change): it did not work"),
+  },
+  {
+    name: "a failure for good ends the run at once",
+    past: [failed("plan", { retryable: false })],
+    decided: end("failed"),
+  },
+  {
+    name: "a condition that cannot be evaluated ends the run",
+    past: [failed("condition", { retryable: false })],
+    decided: end("failed"),
+  },
+  {
+    name: "an observation waits for its retry too",
+    playbook: playbook({ steps: [observeStep("look")] }),
+    past: [10, failed("observe", { step: "look" })],
+    at: 11,
+    decided: wait("retry", 12),
+  },
+  {
+    name: "an observation fails for good too",
+    playbook: playbook({ steps: [observeStep("look")] }),
+    past: [failed("observe", { step: "look", retryable: false })],
+    decided: end("failed", "step 'look'"),
+  },
+  {
+    name: "a failed apply is planned again after 2 s",
+    past: [planned(), started(), 10, failed("apply")],
+    at: 12,
+    decided: plan,
+  },
+  {
+    name: "an apply that fails each time is not tried for ever",
+    past: [
+      planned(),
+      started(),
+      failed("apply"),
+      2,
+      planned(),
+      started(),
+      failed("apply"),
+      12,
+      planned(),
+      started(),
+      failed("apply"),
+    ],
+    at: 60,
+    decided: end("failed"),
+  },
+  {
+    name: "the retry of an approved apply needs no second approval for the same digest",
+    playbook: asking,
+    past: [planned(), requested(), approved(), planned(), started(), failed("apply"), 2, planned("d1")],
+    at: 2,
+    decided: apply,
+  },
+  {
+    name: "the retry of an approved apply with another digest voids the approval",
+    playbook: asking,
+    past: [planned(), requested(), approved(), planned(), started(), failed("apply"), 2, planned("d9")],
+    at: 2,
+    decided: { do: "void" },
+  },
+  {
+    name: "a failure of the second step does not undo the first",
+    playbook: two,
+    past: [...doneUntil(1), failed("plan", { step: "second", retryable: false })],
+    decided: end("failed", "step 'second'"),
+  },
+
+  // Doubt: safe
+  { name: "a safe step in doubt is planned again", past: [planned(), started(), inDoubt()], decided: plan },
+  {
+    name: "a safe step whose worker stopped is planned again",
+    past: [planned(), started(), takenOver()],
+    decided: plan,
+  },
+  {
+    name: "a safe step that was in doubt and planned again is applied",
+    past: [planned(), started(), takenOver(), planned()],
+    decided: apply,
+  },
+  {
+    name: "of which nothing is left to do, a step in doubt has changed something",
+    past: [planned(), started(), takenOver(), planned("d0", [])],
+    decided: end("unknown", "no `verify`"),
+  },
+  {
+    name: "an approved step in doubt is applied again only with the approved digest",
+    playbook: asking,
+    past: [planned(), requested(), approved(), planned(), started(), takenOver(), planned("d2")],
+    decided: { do: "void", step: stepOf("change"), approval: "a1" },
+  },
+  {
+    name: "an approved step in doubt is applied again with the approved digest",
+    playbook: asking,
+    past: [planned(), requested(), approved(), planned(), started(), takenOver(), planned("d1")],
+    decided: apply,
+  },
+  {
+    name: "the third doubt ends the run",
+    past: [planned(), started(), inDoubt(), planned(), started(), inDoubt(), planned(), started(), inDoubt()],
+    decided: end("unknown", "cannot be told"),
+  },
+  {
+    name: "a step in doubt whose planning fails waits to retry",
+    past: [planned(), started(), inDoubt(), 10, failed("plan")],
+    at: 11,
+    decided: wait("retry", 12),
+  },
+  {
+    name: "a step in doubt whose planning fails for good is unknown, not failed",
+    past: [planned(), started(), inDoubt(), failed("plan", { retryable: false })],
+    decided: end("unknown"),
+  },
+  {
+    name: "a cancel while a safe step is in doubt says that it was not looked into",
+    past: [planned(), started(), inDoubt(), cancelled()],
+    decided: end("unknown", "was not looked into"),
+  },
+  {
+    name: "a resolve while a safe step is in doubt says that it was not looked into",
+    past: [planned(), started(), inDoubt(), resolved()],
+    decided: end("unknown", "was not looked into"),
+  },
+
+  // Doubt: once
+  {
+    name: "a step that may be done once is probed",
+    playbook: once,
+    past: [planned(), started(), inDoubt()],
+    decided: { do: "probe", step: stepOf("change") },
+  },
+  {
+    name: "it is probed even when cancelled",
+    playbook: once,
+    past: [planned(), started(), takenOver(), cancelled()],
+    decided: { do: "probe", step: stepOf("change") },
+  },
+  {
+    name: "found applied, it is done",
+    playbook: once,
+    past: [planned(), started(), inDoubt(), probed("applied")],
+    decided: end("unknown", "no `verify`"),
+  },
+  {
+    name: "found not applied, it is planned again",
+    playbook: once,
+    past: [planned(), started(), inDoubt(), probed("not-applied")],
+    decided: plan,
+  },
+  {
+    name: "found not applied and cancelled, it ends cancelled",
+    playbook: once,
+    past: [planned(), started(), inDoubt(), cancelled(), probed("not-applied")],
+    decided: end("cancelled"),
+  },
+  {
+    name: "found not applied and resolved, it ends resolved",
+    playbook: once,
+    past: [planned(), started(), inDoubt(), resolved(), probed("not-applied")],
+    decided: end("resolved"),
+  },
+  {
+    name: "found not applied and resolved after an earlier change, it verifies",
+    playbook: playbook({ steps: [changeStep("first"), changeStep("change", { repeat: "once" })], verify: [check()] }),
+    past: [
+      planned("d", ["x"], "first"),
+      started("d", "first"),
+      finished("first"),
+      planned(),
+      started(),
+      inDoubt(),
+      resolved(),
+      probed("not-applied"),
+    ],
+    decided: { do: "verify", index: 0 },
+  },
+  {
+    name: "a probe that cannot tell ends the run",
+    playbook: once,
+    past: [planned(), started(), inDoubt(), probed("unknown")],
+    decided: end("unknown", "cannot be told whether step 'change'"),
+  },
+  {
+    name: "a failing probe waits to be tried again",
+    playbook: once,
+    past: [planned(), started(), inDoubt(), 10, failed("probe")],
+    at: 11,
+    decided: wait("retry", 12),
+  },
+  {
+    name: "a failing probe is tried again",
+    playbook: once,
+    past: [planned(), started(), inDoubt(), 10, failed("probe")],
+    at: 12,
+    decided: { do: "probe" },
+  },
+  {
+    name: "a probe that fails each time ends the run",
+    playbook: once,
+    past: [planned(), started(), inDoubt(), failed("probe"), failed("probe"), failed("probe")],
+    decided: end("unknown"),
+  },
+  {
+    name: "a new doubt is probed anew",
+    playbook: once,
+    past: [planned(), started(), inDoubt(), probed("not-applied"), planned(), started(), takenOver()],
+    decided: { do: "probe" },
+  },
+  {
+    name: "the third doubt ends the run, whatever the probe says",
+    playbook: once,
+    past: [
+      planned(),
+      started(),
+      inDoubt(),
+      probed("not-applied"),
+      planned(),
+      started(),
+      inDoubt(),
+      probed("not-applied"),
+      planned(),
+      started(),
+      inDoubt(),
+      probed("not-applied"),
+    ],
+    decided: end("unknown"),
+  },
+
+  // Take-overs
+  { name: "two take-overs during a step are borne", past: [takenOver(), takenOver()], decided: plan },
+  {
+    name: "the third take-over during a step ends the run",
+    past: [takenOver(), takenOver(), takenOver()],
+    decided: end("failed", "3 workers stopped during step 'change' (test.change)"),
+  },
+  {
+    name: "the third take-over with the effect in doubt ends it unknown",
+    past: [takenOver(), takenOver(), planned(), started(), takenOver()],
+    decided: end("unknown", "whether it took effect is not known"),
+  },
+  {
+    name: "a settled step starts the count anew",
+    playbook: two,
+    past: [takenOver(), takenOver(), ...doneUntil(1), takenOver()],
+    decided: { do: "plan", step: stepOf("second") },
+  },
+  {
+    name: "the third take-over during verification ends the run",
+    playbook: verified,
+    past: [...doneUntil(1), takenOver(), takenOver(), takenOver()],
+    decided: end("failed", "during verification"),
+  },
+
+  // Verification
+  {
+    name: "after the last step it verifies",
+    playbook: verified,
+    past: doneUntil(10),
+    at: 10,
+    decided: { do: "verify", index: 0 },
+  },
+  {
+    name: "a check that holds means fixed",
+    playbook: verified,
+    past: [...doneUntil(10), checked(true)],
+    at: 10,
+    decided: end("fixed"),
+  },
+  {
+    name: "a check that holds where nothing was changed means nothing to do",
+    playbook: verified,
+    past: [skipped(), checked(true)],
+    decided: end("nothing-to-do", "every check"),
+  },
+  {
+    name: "a check that does not hold is waited for",
+    playbook: verified,
+    past: [...doneUntil(10), 11, checked(false)],
+    at: 11,
+    decided: wait("verification", 21),
+  },
+  {
+    name: "when the wait is over it measures again",
+    playbook: verified,
+    past: [...doneUntil(10), 11, checked(false)],
+    at: 21,
+    decided: { do: "verify", index: 0 },
+  },
+  {
+    name: "the last wait ends at the deadline",
+    playbook: verified,
+    past: [...doneUntil(10), 65, checked(false)],
+    at: 66,
+    decided: wait("verification", 70),
+  },
+  {
+    name: "at the deadline it measures for the last time",
+    playbook: verified,
+    past: [...doneUntil(10), 65, checked(false)],
+    at: 70,
+    decided: { do: "verify", index: 0 },
+  },
+  {
+    name: "a check that does not hold at the deadline means ineffective",
+    playbook: verified,
+    past: [...doneUntil(10), 70, checked(false)],
+    at: 70,
+    decided: end("ineffective", "'output.well' did not hold within 1m"),
+  },
+  {
+    name: "a check that holds at last means fixed however late",
+    playbook: verified,
+    past: [...doneUntil(10), 70, checked(true)],
+    at: 500,
+    decided: end("fixed"),
+  },
+  {
+    name: "a run that comes late to its verification measures once all the same",
+    playbook: verified,
+    past: doneUntil(10),
+    at: 900,
+    decided: { do: "verify", index: 0 },
+  },
+  {
+    name: "nothing changed and the check does not hold: ineffective too",
+    playbook: verified,
+    past: [skipped(), 60, checked(false)],
+    at: 60,
+    decided: end("ineffective", "nothing could be changed and the trouble is still there"),
+  },
+  {
+    name: "the time counts from the last settled step",
+    playbook: { ...two, verify: [check()] },
+    past: [...doneUntil(10), 100, planned("d", [], "second"), 101, checked(false)],
+    at: 105,
+    decided: wait("verification", 111),
+  },
+  {
+    name: "checks are measured in their order",
+    playbook: playbook({ verify: [check(), check({ expect: "second" })] }),
+    past: [...doneUntil(10), checked(true)],
+    at: 10,
+    decided: { do: "verify", index: 1 },
+  },
+  {
+    name: "a second check does not hide that the first one fails",
+    playbook: playbook({ verify: [check(), check()] }),
+    past: [...doneUntil(10), checked(false)],
+    at: 11,
+    decided: wait("verification", 20),
+  },
+  {
+    name: "each check has its own time",
+    playbook: playbook({ verify: [check(), check({ withinMs: 5_000 })] }),
+    past: [...doneUntil(10), 12, checked(true), 14, checked(false, 1)],
+    at: 14,
+    decided: wait("verification", 15),
+  },
+  {
+    name: "all checks must hold",
+    playbook: playbook({ verify: [check(), check()] }),
+    past: [...doneUntil(10), checked(true), checked(true, 1)],
+    decided: end("fixed"),
+  },
+  {
+    name: "a change without a verification is unknown, never fixed",
+    past: doneUntil(1),
+    decided: end("unknown", "no `verify`"),
+  },
+  {
+    name: "no change and no verification is nothing to do",
+    past: [planned("d", [])],
+    decided: end("nothing-to-do", "nothing had to be changed"),
+  },
+  {
+    name: "a playbook without steps verifies",
+    playbook: playbook({ steps: [], verify: [check()] }),
+    decided: { do: "verify", index: 0 },
+  },
+
+  // Resolved
+  {
+    name: "resolved before anything was changed, it ends resolved",
+    past: [resolved()],
+    decided: end("resolved", "before anything was changed"),
+  },
+  { name: "resolved after the plan, it ends resolved", past: [planned(), resolved()], decided: end("resolved") },
+  {
+    name: "resolved after a change, it skips to the verification",
+    playbook: { ...two, verify: [check()] },
+    past: [...doneUntil(10), resolved()],
+    decided: { do: "verify", index: 0 },
+  },
+  {
+    name: "resolved and verified after a change, it is fixed",
+    playbook: { ...two, verify: [check()] },
+    past: [...doneUntil(10), resolved(), checked(true)],
+    decided: end("fixed"),
+  },
+  {
+    name: "resolved and still bad after a change, it is ineffective",
+    playbook: { ...two, verify: [check()] },
+    past: [...doneUntil(10), resolved(), 70, checked(false)],
+    at: 70,
+    decided: end("ineffective"),
+  },
+  {
+    name: "resolved while nothing had to be changed, it does not verify",
+    playbook: verified,
+    past: [skipped(), resolved()],
+    decided: end("resolved"),
+  },
+  {
+    name: "resolved while it waits for approval, it voids the approval",
+    playbook: asking,
+    past: [planned(), requested(), resolved()],
+    decided: { do: "void", approval: "a1", reason: expect.stringContaining("resolved") },
+  },
+  {
+    name: "resolved and voided, it ends",
+    playbook: asking,
+    past: [planned(), requested(), resolved(), voided()],
+    decided: end("resolved"),
+  },
+  {
+    name: "resolved after the approval, it is not applied",
+    playbook: asking,
+    past: [planned(), requested(), approved(), resolved()],
+    decided: end("resolved"),
+  },
+  {
+    name: "with on_resolved: finish it goes on before a change",
+    playbook: playbook({ onResolved: "finish" }),
+    past: [resolved()],
+    decided: plan,
+  },
+  {
+    name: "with on_resolved: finish it goes on after a change",
+    playbook: { ...two, onResolved: "finish" },
+    past: [...doneUntil(1), resolved()],
+    decided: { do: "plan", step: stepOf("second") },
+  },
+  {
+    name: "with on_resolved: finish it goes on waiting for approval",
+    playbook: { ...asking, onResolved: "finish" },
+    past: [planned(), requested(), resolved()],
+    at: 1,
+    decided: wait("approval", 600),
+  },
+  { name: "resolved while it waits to retry, it ends", past: [failed("plan"), resolved()], decided: end("resolved") },
+
+  // Cancelled at every state
+  { name: "cancelled at the start", past: [cancelled()], decided: end("cancelled", "cancelled by ann: false alarm") },
+  { name: "cancelled when planned", past: [planned(), cancelled()], decided: end("cancelled") },
+  {
+    name: "cancelled when the rails were counted",
+    playbook: railed,
+    past: [planned(), railsChecked([0]), cancelled()],
+    decided: end("cancelled"),
+  },
+  {
+    name: "cancelled while it waits for approval",
+    playbook: asking,
+    past: [planned(), requested(), cancelled()],
+    decided: { do: "void", approval: "a1", reason: expect.stringContaining("cancelled by ann") },
+  },
+  {
+    name: "cancelled and voided",
+    playbook: asking,
+    past: [planned(), requested(), cancelled(), voided()],
+    decided: end("cancelled"),
+  },
+  {
+    name: "cancelled when approved",
+    playbook: asking,
+    past: [planned(), requested(), approved(), cancelled()],
+    decided: end("cancelled"),
+  },
+  { name: "cancelled when failed", past: [failed("plan"), cancelled()], decided: end("cancelled") },
+  {
+    name: "cancelled after a change",
+    playbook: { ...two, verify: [check()] },
+    past: [...doneUntil(1), cancelled()],
+    decided: end("cancelled"),
+  },
+  {
+    name: "cancelled while it verifies",
+    playbook: verified,
+    past: [...doneUntil(1), checked(false), cancelled()],
+    decided: end("cancelled"),
+  },
+  {
+    name: "cancelled with on_resolved: finish",
+    playbook: playbook({ onResolved: "finish" }),
+    past: [resolved(), cancelled()],
+    decided: end("cancelled"),
+  },
+  {
+    name: "cancelled while the kill switch is on",
+    past: [cancelled()],
+    run: { paused: true },
+    decided: end("cancelled"),
+  },
+
+  // Dry run
+  { name: "a dry run plans", run: { dryRun: true }, decided: plan },
+  {
+    name: "a dry run applies nothing",
+    playbook: two,
+    past: [planned()],
+    run: { dryRun: true },
+    decided: { do: "plan", step: stepOf("second") },
+  },
+  {
+    name: "a dry run asks nobody and counts no rails",
+    playbook: { ...railed, steps: [changeStep("change", { risk: "irreversible" })] },
+    past: [planned()],
+    run: { dryRun: true },
+    decided: end("nothing-to-do", "dry run: 1 effect planned, none applied"),
+  },
+  {
+    name: "a dry run does not verify",
+    playbook: verified,
+    past: [planned("d", ["a", "b"])],
+    run: { dryRun: true },
+    decided: end("nothing-to-do", "2 effects planned"),
+  },
+  { name: "a dry run needs no lock", run: { dryRun: true, holdsTarget: false }, decided: plan },
+  { name: "a dry run is stopped by the kill switch", run: { dryRun: true, paused: true }, decided: wait("switch", 15) },
+  { name: "a dry run that is cancelled ends", past: [cancelled()], run: { dryRun: true }, decided: end("cancelled") },
+
+  // The kill switch and the lock
+  {
+    name: "paused, nothing is observed",
+    playbook: playbook({ steps: [observeStep("look")] }),
+    run: { paused: true },
+    decided: wait("switch", 15),
+  },
+  { name: "paused, nothing is planned", run: { paused: true }, decided: wait("switch", 15) },
+  {
+    name: "paused, nothing is counted or applied",
+    past: [planned()],
+    run: { paused: true },
+    decided: wait("switch", 15),
+  },
+  {
+    name: "paused, an approved step waits",
+    playbook: asking,
+    past: [planned(), requested(), approved()],
+    run: { paused: true },
+    decided: wait("switch", 15),
+  },
+  {
+    name: "paused, an approval is still waited for",
+    playbook: asking,
+    past: [planned(), requested()],
+    run: { paused: true },
+    at: 1,
+    decided: wait("approval", 600),
+  },
+  {
+    name: "paused, an approval still expires",
+    playbook: asking,
+    past: [planned(), requested()],
+    run: { paused: true },
+    at: 600,
+    decided: { do: "expire" },
+  },
+  {
+    name: "paused, a safe step in doubt waits",
+    past: [planned(), started(), inDoubt()],
+    run: { paused: true },
+    decided: wait("switch", 15),
+  },
+  {
+    name: "paused, nothing is probed",
+    playbook: once,
+    past: [planned(), started(), inDoubt()],
+    run: { paused: true },
+    decided: wait("switch", 15),
+  },
+  {
+    name: "paused, nothing is retried",
+    past: [failed("plan")],
+    run: { paused: true },
+    at: 5,
+    decided: wait("switch", 20),
+  },
+  {
+    name: "paused, nothing is verified",
+    playbook: verified,
+    past: doneUntil(1),
+    run: { paused: true },
+    at: 1,
+    decided: wait("switch", 16),
+  },
+  {
+    name: "paused, nothing is verified again",
+    playbook: verified,
+    past: [...doneUntil(1), checked(false)],
+    run: { paused: true },
+    at: 11,
+    decided: wait("switch", 26),
+  },
+  { name: "paused goes before the lock", run: { paused: true, holdsTarget: false }, decided: wait("switch", 15) },
+  { name: "without the lock, nothing is planned", run: { holdsTarget: false }, decided: wait("target", 15) },
+  {
+    name: "without the lock, nothing is applied",
+    past: [planned()],
+    run: { holdsTarget: false },
+    decided: wait("target", 15),
+  },
+  {
+    name: "without the lock, nothing is probed",
+    playbook: once,
+    past: [planned(), started(), inDoubt()],
+    run: { holdsTarget: false },
+    decided: wait("target", 15),
+  },
+  {
+    name: "without the lock, nothing is verified",
+    playbook: verified,
+    past: doneUntil(1),
+    run: { holdsTarget: false },
+    at: 1,
+    decided: wait("target", 16),
+  },
+  {
+    name: "without the lock, a cancelled run ends",
+    past: [cancelled()],
+    run: { holdsTarget: false },
+    decided: end("cancelled"),
+  },
+
+  // The end
+  { name: "what has ended has ended", past: [...doneUntil(1), ended()], decided: { do: "nothing" } },
+  { name: "a resolve after the end changes nothing", past: [ended("failed"), resolved()], decided: { do: "nothing" } },
+  { name: "telling people moves nothing", past: [escalated()], decided: plan },
+];
+
+describe("decide", () => {
+  test.each(rows)("$name", ({ playbook: of = playbook(), past = [], at = 0, run = {}, decided }) => {
+    expect(decideAt(at, runOf(of, historyOf(...past), run))).toEqual(
+      "do" in decided && decided.do === "end"
+        ? { reason: expect.any(String), ...decided }
+        : expect.objectContaining(decided),
+    );
+  });
+
+  test("every type of event, every decision and every outcome it can give occurs in a row", () => {
+    const events = {
+      created: true,
+      "taken-over": true,
+      "step-skipped": true,
+      "step-observed": true,
+      "step-planned": true,
+      "rails-checked": true,
+      "approval-requested": true,
+      "approval-answered": true,
+      "approval-expired": true,
+      "approval-voided": true,
+      "step-started": true,
+      "step-finished": true,
+      "step-failed": true,
+      "step-in-doubt": true,
+      "step-probed": true,
+      "verification-checked": true,
+      "alert-resolved": true,
+      "cancel-requested": true,
+      escalated: true,
+      ended: true,
+    } as const satisfies Record<Happening["type"], true>;
+    const decisions = {
+      observe: true,
+      plan: true,
+      "check-rails": true,
+      ask: true,
+      expire: true,
+      void: true,
+      apply: true,
+      probe: true,
+      verify: true,
+      wait: true,
+      end: true,
+      nothing: true,
+    } as const satisfies Record<Decision["do"], true>;
+    const waits = {
+      approval: true,
+      verification: true,
+      target: true,
+      switch: true,
+      retry: true,
+    } as const satisfies Record<Extract<Decision, { do: "wait" }>["for"], true>;
+    const outcomes = {
+      fixed: true,
+      ineffective: true,
+      "nothing-to-do": true,
+      declined: true,
+      expired: true,
+      cancelled: true,
+      resolved: true,
+      refused: true,
+      failed: true,
+      unknown: true,
+    } as const satisfies Record<Outcome, true>;
+
+    const seenEvents = new Set(rows.flatMap(({ past = [] }) => historyOf(...past).map((event) => event.type)));
+    const made = rows.map(({ playbook: of = playbook(), past = [], at = 0, run = {} }) =>
+      decideAt(at, runOf(of, historyOf(...past), run)),
+    );
+    expect([...seenEvents].sort()).toEqual(Object.keys(events).sort());
+    expect([...new Set(made.map((one) => one.do))].sort()).toEqual(Object.keys(decisions).sort());
+    expect([...new Set(made.flatMap((one) => (one.do === "wait" ? [one.for] : [])))].sort()).toEqual(
+      Object.keys(waits).sort(),
+    );
+    expect([...new Set(made.flatMap((one) => (one.do === "end" ? [one.outcome] : [])))].sort()).toEqual(
+      Object.keys(outcomes).sort(),
+    );
+  });
+});
