@@ -2,9 +2,25 @@
 
 import type { Finding } from "./problems.ts";
 
-/** Names given twice, secrets used for two things, label values that select two targets, no token at all. */
+/** Names given twice, secrets used for two things, label values that select two targets, no token, `__proto__`. */
 export function crossCheck(raw: unknown, env: Readonly<Record<string, string | undefined>>): readonly Finding[] {
-  return [...tokenFindings(raw), ...sharedSecretFindings(raw, env), ...labelFindings(raw), ...nameFindings(raw)];
+  return [
+    ...tokenFindings(raw),
+    ...sharedSecretFindings(raw, env),
+    ...labelFindings(raw),
+    ...nameFindings(raw),
+    ...prototypeFindings(raw),
+  ];
+}
+
+/** zod leaves such a key out without a word; what somebody wrote is never ignored. */
+function prototypeFindings(value: unknown, path: readonly PropertyKey[] = []): readonly Finding[] {
+  if (Array.isArray(value)) return value.flatMap((inner, index) => prototypeFindings(inner, [...path, index]));
+  return entries(value).flatMap(([key, inner]) =>
+    key === "__proto__"
+      ? [{ path: [...path, key], message: "cannot be used as a name here" }]
+      : prototypeFindings(inner, [...path, key]),
+  );
 }
 
 function tokenFindings(raw: unknown): readonly Finding[] {

@@ -33,7 +33,7 @@ export function whole(least: number, most: number) {
 /** Text that is not empty and has no control characters. */
 export const text = z
   .string({ error: "must be text" })
-  .refine((value) => value.trim() !== "", { error: "must not be empty" })
+  .refine((value) => value.trim() !== "", { error: "must not be empty", abort: true })
   // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is refused
   .refine((value) => !/[\u0000-\u001f\u007f]/.test(value), { error: "must not contain control characters" });
 

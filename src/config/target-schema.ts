@@ -52,7 +52,7 @@ export function targetSchema(secret: SecretField) {
 
 type ParsedTarget = z.output<ReturnType<typeof targetSchema>>;
 
-/** The domain's target. Label names are kept without a prototype: `__proto__` is a legal one. */
+/** The domain's target. Its labels have no prototype: they are looked up by names that alerts bring along. */
 export function buildTarget(name: string, parsed: ParsedTarget): Target {
   const labels: Record<string, readonly string[]> = Object.create(null);
   for (const [label, values] of Object.entries(parsed.labels ?? {})) labels[label] = values;

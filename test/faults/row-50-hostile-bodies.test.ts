@@ -129,6 +129,15 @@ test("depth inside a field that is not used is refused as well", async () => {
   expect(answer.json.type).toMatch(/json-too-deep$/);
 });
 
+test("brackets inside texts are no depth, whatever is escaped before them", async () => {
+  const brackets = '"\\\\[{'.repeat(1_000);
+  const answer = await server.post(notificationBody([alertBody(1, { annotations: { a: brackets, b: "\\" } })]));
+  expect(answer.status).toBe(200);
+  expect(server.deliveries[0]?.alerts[0]?.annotations).toMatchObject({ a: brackets, b: "\\" });
+  const deep = JSON.stringify({ version: "4", alerts: [], x: "\\", y: JSON.parse("[".repeat(40) + "]".repeat(40)) });
+  expect((await server.post(deep)).json.type).toMatch(/json-too-deep$/);
+});
+
 test("of a name that stands twice the last one counts, for every reader of the body", async () => {
   const body = notificationBody([alertBody(1)]).replace('"version":"4"', '"version":"3","version":"4"');
   expect((await server.post(body)).status).toBe(200);

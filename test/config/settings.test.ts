@@ -1,0 +1,136 @@
+import { type ConfigFolder, createConfigFolder, minimal } from "../support/config-file.ts";
+
+let files: ConfigFolder;
+
+beforeAll(() => {
+  files = createConfigFolder();
+});
+
+afterAll(() => files.remove());
+
+const env = { DB: "postgres://u:p4ssphrase@h/d", CACHE: "redis://h", KEY: "some-credential" };
+
+test.each([
+  ["127.0.0.1:9095", "127.0.0.1", 9095],
+  ["0.0.0.0:80", "0.0.0.0", 80],
+  ["localhost:0", "localhost", 0],
+  ["'[::1]:9095'", "::1", 9095],
+  ["'[::]:65535'", "::", 65_535],
+])("listen: %s is host %s and port %d", (text, host, port) => {
+  expect(files.config(`${minimal}listen: ${text}`).listen).toEqual({ host, port });
+});
+
+test.each([
+  "':9095'",
+  "9095",
+  "localhost",
+  "'::1:9095'",
+  "'[::1]'",
+  "127.0.0.1:65536",
+  "'[zz]:1'",
+  "'a b:1'",
+  "'[1.2]:1'",
+])("listen: %s is refused", (text) => {
+  expect(files.problems(`${minimal}listen: ${text}`)).toEqual([expect.stringMatching(/^2: listen: must be/)]);
+});
+
+test.each([
+  ["publicUrl: ftp://x", "publicUrl: must be an address that starts with http"],
+  ["publicUrl: http://user:canary@x", "publicUrl: must not contain a user or password"],
+  ["prometheus: { url: 'http://x/?a=b' }", "prometheus.url: must not contain a query"],
+  ["prometheus: {}", "prometheus.url: "],
+  ["stateDir: ''", "stateDir: must not be empty"],
+  ["targets: { 'a b': {} }", "targets.a b: must be a name"],
+  ["targets: { __proto__: {} }", "targets.__proto__: cannot be used as a name"],
+  ["targets: { a: { labels: { __proto__: [x] } } }", "targets.a.labels.__proto__: cannot be used as a name"],
+  ["targets: { a: { host: 'x y' } }", "targets.a.host: must be a host name"],
+  ["targets: { a: { labels: { service: [] } } }", "targets.a.labels.service: must not be empty"],
+  ["targets: { a: { labels: { service: [''] } } }", "targets.a.labels.service[0]: must not be empty"],
+  ["targets: { a: { labels: { service: x } } }", "targets.a.labels.service: must be a list"],
+  ["targets: { a: { postgres: { url: { env: DB }, users: [''], databases: [d] } } }", "users[0]: must not be empty"],
+  ["targets: { a: { postgres: { url: { env: DB }, users: [u, u], databases: [d] } } }", "users: must not name"],
+  [
+    "targets: { a: { postgres: { url: { env: DB }, users: ['*'], databases: [d] } } }",
+    "users[0]: must be an exact name",
+  ],
+  ["targets: { a: { postgres: { url: { env: DB }, databases: [d] } } }", "postgres.users: must be a list"],
+  [
+    "targets: { a: { postgres: { url: { env: CACHE }, users: [u], databases: [d] } } }",
+    "must be a URL that starts with postgres://",
+  ],
+  [
+    "targets: { a: { redis: { url: { env: CACHE }, keyPatterns: ['*'] } } }",
+    "keyPatterns[0]: must contain some literal",
+  ],
+  ["targets: { a: { redis: { url: { env: CACHE }, keyPatterns: ['?*[a-z]'] } } }", "keyPatterns[0]: must contain some"],
+  ["targets: { a: { redis: { url: { env: CACHE }, keyPatterns: [''] } } }", "keyPatterns[0]: must not be empty"],
+  ["targets: { a: { systemd: { units: [] } } }", "systemd.units: must not be empty"],
+  ["targets: { a: { systemd: { units: ['-H.service'] } } }", "units[0]: must be the full name"],
+  ["targets: { a: { systemd: { units: ['a.service b.service'] } } }", "units[0]: must be the full name"],
+  ["targets: { a: { systemd: { units: ['../x.service'] } } }", "units[0]: must be the full name"],
+  ["targets: { a: { django: { project: srv, python: /p, settings: s } } }", "django.project: must be an absolute path"],
+  [
+    "targets: { a: { django: { project: /a/../b, python: /p, settings: s } } }",
+    "django.project: must be an absolute path",
+  ],
+  ["targets: { a: { django: { project: /a, python: /p, settings: 's; id' } } }", "django.settings: must be a Python"],
+  ["targets: { a: { http: { baseUrl: 'file:///etc' } } }", "http.baseUrl: must be an address"],
+  ["targets: { a: { mysql: {} } }", "targets.a.mysql: is not a setting"],
+  ["escalation: { a: [] }", "escalation.a: must have at least one level"],
+  ["escalation: { a: [{ after: 1m }] }", "escalation.a[0]: tells nobody"],
+  ["escalation: { a: [{ after: soon, slack: '#x' }] }", "escalation.a[0].after: must be a duration"],
+  ["escalation: { a: [{ after: 1m, slack: '#x' }, { after: 1m, slack: '#y' }] }", "must come later"],
+  ["escalation: { a: [{ after: 1m, email: [nobody] }] }", "email[0]: must be an e-mail address"],
+  ["approvals: { atLeast: 0 }", "approvals.atLeast: must be a whole number from 1 to 20"],
+  ["approvals: { expireAfter: 0s }", "approvals.expireAfter: must be at least 1s"],
+  ["worker: { lease: 0s }", "worker.lease: must be at least 1s"],
+  ["worker: { concurrency: many }", "worker.concurrency: must be a whole number"],
+  ["slack: { botToken: { env: KEY }, channel: '#x' }", "slack: needs either signingSecret"],
+  [
+    "slack: { botToken: { env: KEY }, appToken: { env: KEY }, signingSecret: { env: KEY }, channel: '#x' }",
+    "slack: needs either",
+  ],
+  [
+    "slack: { botToken: { env: KEY }, appToken: { env: KEY }, channel: '#x', users: { U1: root } }",
+    "users.U1: must be one of",
+  ],
+  ["email: { smtp: { env: DB }, from: a@b }", "email.smtp: the value of the environment variable DB must be a URL"],
+  ["statusPage: { kind: other, url: 'http://x' }", "statusPage.kind: kind must be statuspage or webhook"],
+  ["statusPage: { kind: statuspage, url: 'http://x', token: { env: KEY } }", "statusPage.pageId: "],
+])("%s is refused", (text, problem) => {
+  const problems = files.problems(`${minimal}${text}`, env);
+  expect(problems).toEqual([expect.stringContaining(problem)]);
+  expect(problems[0]).toMatch(/^2: /);
+  expect(problems.join()).not.toContain("canary");
+});
+
+test.each(["8mb", "0", "-1", "1.5", ".inf", "100", "1000000000", "null"])(
+  "a body limit of %s is no limit and stops the start",
+  (limit) => {
+    expect(files.problems(`${minimal}limits: { webhookBodyBytes: ${limit} }`)).toEqual([
+      expect.stringMatching(/^2: limits.webhookBodyBytes: must be a whole number/),
+    ]);
+  },
+);
+
+test("a target may be empty, and one label value may select it by several labels", () => {
+  const { targets } = files.config(`${minimal}targets: { a: {}, b: { labels: { service: [x], job: [x] } } }`);
+  expect(targets.map(({ name }) => name)).toEqual(["a", "b"]);
+  expect(Object.keys(targets[1]?.labels ?? {})).toEqual(["service", "job"]);
+});
+
+test("the folders may be elsewhere, relative to the file or not", () => {
+  const config = files.config(`${minimal}playbooks: ../shared\nstateDir: /var/lib/paramedic\npauseFile: stop`);
+  expect(config.playbooks).not.toContain("..");
+  expect(config.pauseFile).toBe(`${files.folder}/stop`);
+  expect(files.config(`${minimal}stateDir: /var/lib/paramedic`).pauseFile).toBe("/var/lib/paramedic/paused");
+});
+
+test("a status page may be any webhook, and PagerDuty another server", () => {
+  const config = files.config(
+    `${minimal}statusPage: { kind: webhook, url: 'http://x/hook' }\npagerduty: { routingKey: { env: KEY }, server: 'http://127.0.0.1:8080' }`,
+    env,
+  );
+  expect(config.statusPage).toEqual({ kind: "webhook", url: "http://x/hook", token: null });
+  expect(config.pagerduty?.server).toBe("http://127.0.0.1:8080");
+});
