@@ -9,7 +9,7 @@ import type { Run } from "../../src/domain/run.ts";
 export const begin = Date.parse("2026-01-05T10:00:00.000Z");
 
 /** The time `seconds` after the beginning, RFC 3339 in UTC. */
-export function after(seconds: number): string {
+export function timeAt(seconds: number): string {
   return new Date(begin + seconds * 1_000).toISOString();
 }
 
@@ -71,7 +71,7 @@ export function historyOf(...entries: readonly (number | Happening)[]): readonly
   let seconds = 0;
   for (const entry of [happened.created(), ...entries]) {
     if (typeof entry === "number") seconds = entry;
-    else events.push({ seq: events.length + 1, at: after(seconds), ...entry });
+    else events.push({ seq: events.length + 1, at: timeAt(seconds), ...entry });
   }
   return events;
 }
@@ -126,7 +126,7 @@ export const happened = {
     digest,
     effects: ["would change"],
     reasons: ["risk-high"],
-    expiresAt: after(expires),
+    expiresAt: timeAt(expires),
     atLeast,
   }),
   approved: ({ approval = "a1", by = "ann", step = "change" } = {}): Happening => ({
@@ -188,7 +188,7 @@ export const happened = {
     output: { well: passed },
     reason: null,
   }),
-  resolved: (): Happening => ({ type: "alert-resolved", endsAt: after(1) }),
+  resolved: (): Happening => ({ type: "alert-resolved", endsAt: timeAt(1) }),
   cancelled: (): Happening => ({ type: "cancel-requested", by: "ann", reason: "false alarm" }),
   escalated: (): Happening => ({ type: "escalated", policy: null, reason: "it did not help" }),
   ended: (outcome: Extract<Happening, { type: "ended" }>["outcome"] = "fixed"): Happening => ({

@@ -198,16 +198,32 @@ function forget(pid: number): void {
   rmSync(join(runFolder(), PROCESSES, String(pid)), { force: true });
 }
 
-/** Kills every process that was started from `folder`'s run and still lives; returns their ids. */
-export function killRemembered(folder: string): readonly number[] {
+/**
+ * Kills every process that `folder`'s run started, or that has its files in there, and still lives: a server may have
+ * been started by a program that was itself under test.
+ */
+export function killRemembered(folder: string): void {
+  for (const pid of [...remembered(folder), ...readdirSync("/proc").filter((entry) => servesFolder(entry, folder))]) {
+    killTree(Number(pid));
+  }
+}
+
+function remembered(folder: string): readonly string[] {
   const processes = join(folder, PROCESSES);
   if (!existsSync(processes)) return [];
-  return readdirSync(processes)
-    .map(Number)
-    .filter((pid) => {
-      // The id may have passed on to somebody else's process; its start time tells.
-      if (!isAlive(pid) || statOf(pid)?.startedAt !== readFileSync(join(processes, String(pid)), "utf8")) return false;
-      killTree(pid);
-      return true;
-    });
+  // The id may have passed on to somebody else's process; its start time tells.
+  return readdirSync(processes).filter(
+    (pid) => isAlive(Number(pid)) && statOf(Number(pid))?.startedAt === readFileSync(join(processes, pid), "utf8"),
+  );
+}
+
+function servesFolder(entry: string, folder: string): boolean {
+  if (!/^\d+$/.test(entry) || Number(entry) === process.pid) return false;
+  try {
+    return readFileSync(`/proc/${entry}/cmdline`, "utf8")
+      .split("\0")
+      .some((part) => part.startsWith(`${folder}/`));
+  } catch {
+    return false;
+  }
 }
