@@ -87,7 +87,10 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
     closers.unshift(own.stop);
     await migrateWhenReachable(own.url, log);
     const database = connect(own.url, {
-      onIdleError: (error) => log.warn({ err: error }, "an idle connection to the store broke and will be replaced"),
+      onIdleError: (error) => {
+        if (stopSignals.soft.signal.aborted) return;
+        log.warn({ err: error }, "an idle connection to the store broke and will be replaced");
+      },
     });
     closers.unshift(database.close);
     const versions = createPlaybookVersions(database);
