@@ -3,7 +3,6 @@ import type { Happening, Outcome } from "../../src/domain/event.ts";
 import type { ChangeStep, Playbook } from "../../src/domain/playbook.ts";
 import type { Run } from "../../src/domain/run.ts";
 import {
-  after,
   begin,
   changeStep,
   check,
@@ -13,6 +12,7 @@ import {
   observeStep,
   playbook,
   runOf,
+  timeAt,
 } from "../support/builders.ts";
 
 const {
@@ -309,21 +309,21 @@ const rows: readonly Row[] = [
   {
     name: "within the cool-down it is refused",
     playbook: railed,
-    past: [planned(), railsChecked([0], after(60))],
+    past: [planned(), railsChecked([0], timeAt(60))],
     at: 1,
-    decided: end("refused", `which lasts until ${after(60)}`),
+    decided: end("refused", `which lasts until ${timeAt(60)}`),
   },
   {
     name: "within the cool-down it is refused rather than asked for",
     playbook: { ...railed, steps: [changeStep("change", { risk: "high" })] },
-    past: [planned(), railsChecked([9], after(60))],
+    past: [planned(), railsChecked([9], timeAt(60))],
     at: 1,
     decided: end("refused"),
   },
   {
     name: "at the end of the cool-down it goes on",
     playbook: railed,
-    past: [planned(), 59, railsChecked([0], after(60))],
+    past: [planned(), 59, railsChecked([0], timeAt(60))],
     at: 60,
     decided: apply,
   },
