@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { createActions } from "./actions/registry.ts";
 import { createApi } from "./api/router.ts";
 import type { Config } from "./config/config.ts";
+import type { ActionRegistry } from "./domain/action.ts";
 import { startHttpServer } from "./http/server.ts";
 import { newId } from "./ids.ts";
 import type { Logger } from "./log.ts";
@@ -56,6 +57,8 @@ export interface AppOptions {
   /** The host whose steps this worker serves too. */
   readonly host: string | null;
   readonly log: Logger;
+  /** What this process can do; all that Paramedic ships where left out. */
+  readonly actions?: ActionRegistry;
   /** Called at the named points of each run; for tests that stop the process there. */
   readonly reached?: (point: Checkpoint, runId: string) => void;
 }
@@ -73,7 +76,7 @@ export class StartRefused extends Error {
 /** Starts everything that the role asks for. Rejects with `StartRefused` when a playbook has a problem. */
 export async function startApp(config: Config, options: AppOptions): Promise<App> {
   const { log } = options;
-  const playbookWorld = playbookWorldOf(config);
+  const playbookWorld = playbookWorldOf(config, options.actions);
   const loaded = await loadAll(config, playbookWorld);
   for (const line of loaded.warnings)
     log.warn({ problem: line }, "a playbook has something that its author should know");
@@ -240,9 +243,9 @@ function ownDatabaseOf(config: Config): { readonly url: string | null; readonly 
   return { url: config.database?.url.reveal() ?? null, embeddedFolder: join(config.stateDir, "postgres") };
 }
 
-function playbookWorldOf(config: Config): PlaybookWorld {
+function playbookWorldOf(config: Config, actions?: ActionRegistry): PlaybookWorld {
   return {
-    actions: createActions({ prometheusUrl: config.prometheus?.url ?? null }),
+    actions: actions ?? createActions({ prometheusUrl: config.prometheus?.url ?? null }),
     targets: config.targets,
     policies: [...config.escalation.keys()],
   };

@@ -84,7 +84,6 @@ export type Checkpoint =
   | "before-intent"
   | "after-intent"
   | "after-effect"
-  | "after-finish"
   | "before-verify"
   | "after-verify"
   | "before-end"
