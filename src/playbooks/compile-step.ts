@@ -42,6 +42,8 @@ export interface Surroundings {
 
 const defaultTimeoutMs = 60_000;
 const defaultWithinMs = 60_000;
+/** Of one `with`: what follows after so many helps nobody. */
+const mostProblems = 20;
 
 /** The step, or null where something is wrong with it. */
 export function compileStep(
@@ -135,7 +137,7 @@ function conditionOf(source: string, scope: Scope, key: string, report: Report):
 function templateOf(raw: unknown, action: Action, scope: Scope, report: Report): StepInput | null {
   const compiled = compileTemplate((raw ?? {}) as JsonObject, { ...scope, place: "with" }, action.input);
   if (compiled.ok) return compiled.input;
-  for (const { path, message } of compiled.problems) {
+  for (const { path, message } of compiled.problems.slice(0, mostProblems)) {
     report(
       raw === undefined ? [] : ["with", ...path],
       `with${path.length > 0 ? `.${path.join(".")}` : ""}: ${message}`,

@@ -2,7 +2,7 @@
 
 /** Up to three of the known names that are few changes away from `name`, nearest first. */
 export function nearNames(name: string, known: Iterable<string>): readonly string[] {
-  const most = Math.max(2, Math.floor(name.length / 3));
+  const most = name.length <= 3 ? 1 : Math.max(2, Math.floor(name.length / 3));
   return [...known]
     .map((candidate) => ({ candidate, distance: distanceOf(name.slice(0, 100), candidate) }))
     .filter(({ candidate, distance }) => distance <= most || (name.length > 2 && candidate.includes(name)))

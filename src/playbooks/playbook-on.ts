@@ -30,7 +30,7 @@ export function compileStarts(
   const matchers = raw.alerts === undefined ? null : compileMatchers(raw.alerts, report);
   const inputs = Object.entries(raw.inputs ?? {}).map(([name, input]) => [name, declare(name, input, report)] as const);
   for (const [name, input] of inputs) {
-    if (raw.alerts === undefined || !input.required) continue;
+    if (raw.alerts === undefined || raw.request === undefined || !input.required) continue;
     report(["inputs", name], `input '${name}' needs a default or required: false, since alerts give no inputs`);
   }
   return {

@@ -166,7 +166,7 @@ function readSteps(raw: Raw, inputs: Readonly<Record<string, InputDeclaration>>,
   const ids = items.map((item) => asMap(item)?.["id"]).filter((id) => typeof id === "string");
   items.forEach((item, at) => {
     const path: YamlPath = ["steps", at];
-    const step = readItem(item, stepSchema, path, reading);
+    const step = readItem(item, stepSchema, { id: "unnamed" }, path, reading);
     if (step !== undefined) {
       const around = { steps: types, laterSteps: new Set(ids.filter((id) => !types.has(id))), inputs };
       const loaded = compileStep(step, world.actions, around, (inside, message) => {
@@ -192,7 +192,7 @@ function readChecks(
   const around = { steps, laterSteps: new Set<string>(), inputs };
   return readList(raw, "verify", false, reading).flatMap((item, at) => {
     const path: YamlPath = ["verify", at];
-    const check = readItem(item, checkSchema, path, reading);
+    const check = readItem(item, checkSchema, { expect: "true" }, path, reading);
     if (check === undefined) return [];
     const loaded = compileCheck(check, reading.world.actions, around, (inside, message) => {
       reading.error([...path, ...inside], message);
@@ -212,9 +212,11 @@ function readList(raw: Raw, key: "steps" | "verify", required: boolean, reading:
   return parse(least.max(key === "steps" ? 50 : 10, { error: "has too many entries" }), value, [key], reading) ?? [];
 }
 
+/** `standIns` take the place of required fields that are wrong, so that the rest of the item is checked as well. */
 function readItem<T>(
   item: unknown,
   schema: z.ZodType<T> & { readonly shape: Raw },
+  standIns: Raw,
   path: YamlPath,
   reading: Reading,
 ): T | undefined {
@@ -224,7 +226,12 @@ function readItem<T>(
     return undefined;
   }
   reportUnknownKeys(map, schema.shape, path, reading);
-  return parse(schema, known(map, schema.shape), path, reading);
+  const fields = known(map, schema.shape);
+  const parsed = parse(schema, fields, path, reading);
+  if (parsed !== undefined) return parsed;
+  const wrong = new Set(schema.safeParse(fields).error?.issues.map((issue) => issue.path[0]));
+  const right = Object.entries(fields).filter(([key]) => !wrong.has(key));
+  return schema.safeParse({ ...standIns, ...Object.fromEntries(right) }).data;
 }
 
 type Fields = typeof playbookFields;
@@ -236,29 +243,40 @@ function readField<K extends keyof Fields>(raw: Raw, key: K, reading: Reading): 
 function parse<T>(schema: z.ZodType<T>, value: unknown, path: YamlPath, reading: Reading): T | undefined {
   const result = schema.safeParse(value);
   if (result.success) return result.data;
+  const told = new Set<string>();
   for (const issue of result.error.issues) {
     const inside = issue.path.map((part) => (typeof part === "number" ? part : String(part)));
     const at = [...path, ...inside];
+    const name = nameOf(at);
+    // The first thing that is wrong with a value; the others follow from it.
+    if (told.has(name)) continue;
+    told.add(name);
     if (issue.code === "unrecognized_keys") {
-      for (const key of issue.keys) reading.error([...at, key], `unknown key '${key}' in ${nameOf(at)}`);
+      for (const key of issue.keys) reading.error([...at, key], `unknown key '${key}' in ${name}`);
     } else {
       const missing = valueAt(value, inside) === undefined;
-      reading.error(at, `${nameOf(at)} ${missing ? "is missing" : sentenceOf(issue.message)}`);
+      reading.error(at, `${name} ${missing ? "is missing" : sentenceOf(issue)}`);
     }
   }
   return undefined;
 }
 
-// Messages of the schema continue a sentence that begins with the name of the field.
-function sentenceOf(message: string): string {
-  if (/^(must|is|has|longer|the|not|nothing)\b/.test(message)) return message.replace(/^(not|longer)\b/, "is $1");
-  return /^(a|an)\b/.test(message) ? `must be ${message}` : `is not right: ${message}`;
+/** Continues a sentence that begins with the name of the field, as the messages of the schema do. */
+function sentenceOf(issue: z.core.$ZodIssue): string {
+  if (issue.code === "invalid_key") return issue.issues[0]?.message ?? "has a key that is not allowed";
+  if (issue.code === "invalid_type" && issue.message.startsWith("Invalid input")) {
+    return `must be ${issue.expected === "object" || issue.expected === "record" ? "a map" : `a ${issue.expected}`}`;
+  }
+  return issue.message;
 }
 
+const mostUnknownKeys = 20;
+
 function reportUnknownKeys(raw: Raw, shape: Raw, path: YamlPath, reading: Reading): void {
-  for (const key of Object.keys(raw)) {
-    if (Object.hasOwn(shape, key)) continue;
-    const where = path.length === 0 ? "" : ` in ${nameOf(path)}`;
+  const unknown = Object.keys(raw).filter((key) => !Object.hasOwn(shape, key));
+  const where = path.length === 0 ? "" : ` in ${nameOf(path)}`;
+  // A map of thousands of keys is no playbook at all; finding the line of each would take long.
+  for (const key of unknown.slice(0, mostUnknownKeys)) {
     reading.error([...path, key], `unknown key '${key}'${where}${hint(key, Object.keys(shape))}`);
   }
 }

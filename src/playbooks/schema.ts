@@ -5,16 +5,16 @@ import { parseDuration } from "../domain/duration.ts";
 import { isFieldName } from "./cel-types.ts";
 
 const duration = z
-  .string({ error: "a duration such as 90s, 10m, 2h or 7d" })
-  .regex(/^\d{1,8}(s|m|h|d)$/, { error: "not a duration; write one such as 90s, 10m, 2h or 7d" })
-  .refine((text) => parseDuration(text) !== null, { error: "longer than 366 days" });
+  .string({ error: "must be a duration such as 90s, 10m, 2h or 7d" })
+  .regex(/^\d{1,8}(s|m|h|d)$/, { error: "is not a duration; write one such as 90s, 10m, 2h or 7d" })
+  .refine((text) => parseDuration(text) !== null, { error: "is longer than 366 days" });
 
 const positiveDuration = duration.refine((text) => parseDuration(text) !== 0, { error: "must be longer than 0s" });
 
 const text = (longest: number) =>
   z
     .string()
-    .max(longest, { error: `longer than ${longest} characters` })
+    .max(longest, { error: `is longer than ${longest} characters` })
     .regex(/\S/, { error: "is empty" });
 
 const condition = text(2_000);
@@ -26,7 +26,7 @@ const input = z
   .describe(`The action's input. A value that is one whole \${{ … }} is a CEL expression over steps and inputs.`);
 
 const stepTimeout = positiveDuration
-  .refine((text) => (parseDuration(text) ?? 0) <= 24 * 3_600_000, { error: "longer than 24 hours" })
+  .refine((text) => (parseDuration(text) ?? 0) <= 24 * 3_600_000, { error: "is longer than 24 hours" })
   .describe("How long each call of the action may take; 60s where it is left out.");
 
 /** One entry of `steps`. */
@@ -34,7 +34,7 @@ export const stepSchema = z
   .strictObject({
     id: z
       .string()
-      .max(40, { error: "longer than 40 characters" })
+      .max(40, { error: "is longer than 40 characters" })
       .regex(/^[a-z][a-zA-Z0-9_]*$/, {
         error: "must be a small letter followed by letters, digits and underscores, so that steps.<id> can be written",
       })
@@ -88,9 +88,9 @@ export const startsSchema = z
     alerts: z
       .array(
         z
-          .string({ error: "a matcher in quotes, such as 'alertname=\"DatabaseOverload\"'" })
+          .string({ error: "must be a matcher in quotes, such as 'alertname=\"DatabaseOverload\"'" })
           .regex(/\S/, { error: "is empty" }),
-        { error: "a list of matchers" },
+        { error: "must be a list of matchers" },
       )
       .min(1, { error: "is empty; an empty selection is an error, never every alert" })
       .max(20, { error: "has more than 20 matchers" })
@@ -104,10 +104,12 @@ export const startsSchema = z
       .record(
         z
           .string()
-          .max(40, { error: "longer than 40 characters" })
+          .max(40, { error: "is longer than 40 characters" })
           .regex(fieldName, { error: "must be letters, digits and underscores" })
           .refine(isFieldName, { error: "is a reserved word of CEL" }),
-        z.union([inputType, inputDeclarationSchema], { error: "a type, or { type, description, default, required }" }),
+        z.union([inputType, inputDeclarationSchema], {
+          error: "must be a type, or { type, description, default, required }",
+        }),
       )
       .optional()
       .describe("What a request may give; conditions and with see it as inputs.<name>."),
@@ -131,7 +133,7 @@ const targetSchema = z
 export const playbookFields = {
   name: z
     .string()
-    .max(63, { error: "longer than 63 characters" })
+    .max(63, { error: "is longer than 63 characters" })
     .regex(/^[a-z0-9]([a-z0-9-]*[a-z0-9])?$/, { error: "must be small letters, digits and dashes" })
     .describe("The name of the playbook; unique."),
   summary: text(500).describe("What it does, in one sentence for people."),
@@ -143,12 +145,14 @@ export const playbookFields = {
   budget: z
     .array(
       z
-        .string({ error: "a limit and a window, such as 3/1h" })
-        .regex(/^[1-9]\d{0,5}\/\d{1,8}(s|m|h|d)$/, { error: "not a budget; write a limit and a window, such as 3/1h" })
+        .string({ error: "must be a limit and a window, such as 3/1h" })
+        .regex(/^[1-9]\d{0,5}\/\d{1,8}(s|m|h|d)$/, {
+          error: "is not a budget; write a limit and a window, such as 3/1h",
+        })
         .refine((text) => (parseDuration(text.split("/")[1] ?? "") ?? 0) > 0, {
-          error: "the window must be longer than 0s and at most 366 days",
+          error: "has a window that is 0s, or longer than 366 days",
         }),
-      { error: "a list of limits and windows, such as [3/1h, 7/24h]" },
+      { error: "must be a list of limits and windows, such as [3/1h, 7/24h]" },
     )
     .max(10, { error: "has more than 10 windows" })
     .optional()
@@ -158,11 +162,11 @@ export const playbookFields = {
     .optional()
     .describe("What a run does when its alert resolves before it is done: stop (default) or finish."),
   steps: z
-    .array(stepSchema, { error: "a list of steps" })
+    .array(stepSchema, { error: "must be a list of steps" })
     .min(1, { error: "is empty; a playbook has at least one step" })
     .max(50, { error: "has more than 50 steps" }),
   verify: z
-    .array(checkSchema, { error: "a list of checks" })
+    .array(checkSchema, { error: "must be a list of checks" })
     .max(10, { error: "has more than 10 checks" })
     .optional()
     .describe("How success is measured. Without it, a run that changed something ends unknown."),

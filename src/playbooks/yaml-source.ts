@@ -51,13 +51,10 @@ export function readYaml(text: string): YamlSource {
       }));
       return { ok: false, problems };
     }
-    const duplicates = duplicateKeys(document);
-    if (duplicates.length > 0) {
-      const problems = duplicates.map(({ key, offset }) => ({
-        line: lineAt(offset),
-        message: `'${key}' is given twice in the same place`,
-      }));
-      return { ok: false, problems };
+    const mistakes = mistakesIn(document);
+    if (mistakes.length > 0) {
+      const problems = mistakes.map(({ offset, message }) => ({ line: lineAt(offset), message }));
+      return { ok: false, problems: problems.slice(0, mostFaults) };
     }
     const value: unknown = document.toJS({ maxAliasCount: mostAliases });
     if (isDeeperThan(value, deepest)) return failed(1, `nested more than ${deepest} levels deep`);
@@ -76,19 +73,43 @@ function sentenceOf(code: string, message: string): string {
   return `not valid YAML: ${message}`;
 }
 
-function duplicateKeys(document: Document.Parsed): readonly { readonly key: string; readonly offset: number }[] {
-  const duplicates: { readonly key: string; readonly offset: number }[] = [];
+interface Mistake {
+  readonly offset: number;
+  readonly message: string;
+}
+
+/** What the parser does not look for: keys given twice, and aliases of nothing. */
+function mistakesIn(document: Document.Parsed): readonly Mistake[] {
+  const mistakes: Mistake[] = [];
+  const anchors = new Set<string>();
+  visit(document, {
+    Node(_, node) {
+      if (isAlias(node)) {
+        if (anchors.has(node.source)) return;
+        const message = `not valid YAML: there is no anchor &${node.source} before this alias`;
+        mistakes.push({ offset: startOf(node), message });
+      } else if (node.anchor !== undefined) {
+        anchors.add(node.anchor);
+      }
+    },
+    Pair(_, pair) {
+      if (isScalar(pair.key) && pair.key.anchor !== undefined) anchors.add(pair.key.anchor);
+    },
+  });
   visit(document, {
     Map(_, map) {
       const seen = new Set<string | null>();
       for (const pair of map.items) {
         const key = keyOf(pair);
-        if (key !== null && seen.has(key)) duplicates.push({ key, offset: startOf(pair.key as Node | null) });
+        if (key !== null && seen.has(key)) {
+          const message = `'${key}' is given twice in the same place`;
+          mistakes.push({ offset: startOf(pair.key as Node | null), message });
+        }
         seen.add(key);
       }
     },
   });
-  return duplicates;
+  return mistakes;
 }
 
 /** Stops at the limit, so that an alias inside what it names ends it too. */
