@@ -4,7 +4,7 @@ import { z } from "zod";
 import type { Json, JsonObject } from "../domain/json.ts";
 import type { Playbook } from "../domain/playbook.ts";
 import type { FieldProblem, Problem } from "../http/problem.ts";
-import { invalidFields, name, type ReadBody, text } from "./fields.ts";
+import { invalidFields, isWritable, name, notWritable, type ReadBody, text } from "./fields.ts";
 import { type Answer, type Call, json, refusal } from "./route.ts";
 import type { RunView } from "./run-view.ts";
 import type { ApiWorld } from "./world.ts";
@@ -117,7 +117,13 @@ function chooseInputs(world: ApiWorld, playbook: Playbook, wanted: Wanted): Chos
     };
   }
   const checked = world.checkInputs(playbook, given);
-  if (checked.ok) return checked;
+  if (checked.ok) {
+    const unwritable = Object.entries(checked.inputs).filter(
+      ([, value]) => typeof value === "string" && !isWritable(value),
+    );
+    if (unwritable.length === 0) return checked;
+    return { ok: false, problems: unwritable.map(([input]) => ({ field: `inputs.${input}`, message: notWritable })) };
+  }
   return { ok: false, problems: checked.problems.map((one) => ({ ...one, field: `inputs.${one.field}` })) };
 }
 

@@ -64,8 +64,7 @@ function wording(issue: z.core.$ZodRawIssue): string | undefined {
     if (issue.input === undefined) return "is missing";
     return `must be ${kinds[issue.expected] ?? issue.expected}`;
   }
-  if (issue.code === "invalid_value")
-    return `must be one of ${issue.values.map((value) => `${String(value)}`).join(", ")}`;
+  if (issue.code === "invalid_value") return `must be one of ${issue.values.map((value) => String(value)).join(", ")}`;
   if (issue.code === "too_big" && issue.origin === "string") return `must have at most ${issue.maximum} characters`;
   return undefined;
 }
@@ -89,14 +88,16 @@ function shortened(name: string): string {
 // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
 const unwritable = /[\u0000-\u0008\u000b-\u001f\u007f]/;
 
+/** Whether a text can be stored and shown: well-formed Unicode, and no control characters but tabs and line feeds. */
+export function isWritable(value: string): boolean {
+  return value.isWellFormed() && !unwritable.test(value);
+}
+
+export const notWritable = "must not contain control characters";
+
 /** Something that a person wrote, without the spaces around it; not empty. */
 export function text(most: number): ZodType<string, string> {
-  return z
-    .string()
-    .trim()
-    .min(1, "must not be empty")
-    .max(most)
-    .refine((value) => value.isWellFormed() && !unwritable.test(value), "must not contain control characters");
+  return z.string().trim().min(1, "must not be empty").max(most).refine(isWritable, notWritable);
 }
 
 /** The name of something that is looked up. */

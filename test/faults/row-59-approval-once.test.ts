@@ -1,0 +1,91 @@
+/** Row 59: an approval is used once, for its own run and plan, and in time. */
+
+import fc from "fast-check";
+import { type Answer, type ApiServer, startApiServer } from "../support/api-server.ts";
+
+jest.setTimeout(120_000);
+
+let server: ApiServer;
+
+beforeAll(async () => {
+  server = await startApiServer();
+});
+afterAll(() => server.close());
+
+function decide(approval: string, digest: string, as = "lead", decision = "approve"): Promise<Answer> {
+  return server.call("POST", `/api/v1/approvals/${approval}`, { as, body: { decision, digest } });
+}
+
+function refusal({ status, json }: Answer): string {
+  return `${status} ${json.type.split(":").at(-1)}`;
+}
+
+async function answers(run: string): Promise<unknown[]> {
+  const { json } = await server.call("GET", `/api/v1/runs/${run}`);
+  return json.events.filter(({ type }: { type: string }) => type === "approval-answered");
+}
+
+test("twenty clicks at the same moment are one decision", async () => {
+  const { run, approval, digest } = await server.ask();
+  const people = ["lead", "deputy", "chief"];
+  const clicks = await Promise.all(
+    Array.from({ length: 20 }, (_, click) =>
+      decide(approval, digest, people[click % 3], click % 2 === 0 ? "approve" : "decline"),
+    ),
+  );
+  expect(clicks.filter(({ status }) => status === 200)).toHaveLength(1);
+  expect(new Set(clicks.filter(({ status }) => status !== 200).map(refusal))).toEqual(new Set(["409 already-decided"]));
+  expect(await answers(run)).toHaveLength(1);
+});
+
+test("the digest of another run's plan approves nothing", async () => {
+  const [one, other] = [await server.ask(), await server.ask()];
+  expect(refusal(await decide(one.approval, other.digest))).toBe("409 digest-changed");
+  expect(await answers(one.run)).toEqual([]);
+  expect(await answers(other.run)).toEqual([]);
+});
+
+test("an approval whose time is over is not given, even before anybody has swept it up", async () => {
+  const { run, approval, digest } = await server.ask({ expiresAt: new Date(Date.now() - 1_000).toISOString() });
+  expect(refusal(await decide(approval, digest))).toBe("409 expired");
+  expect(await answers(run)).toEqual([]);
+});
+
+test("an approval that has expired stays expired", async () => {
+  const { run, approval, digest } = await server.ask({ expiresAt: new Date(Date.now() - 1_000).toISOString() });
+  await server.write(run, [{ type: "approval-expired", step: "heal", approval }], { state: "released" });
+  expect(refusal(await decide(approval, digest))).toBe("409 expired");
+});
+
+test("whatever people do in whatever order, only the right answers count", async () => {
+  const click = fc.record({
+    as: fc.constantFrom("lead", "deputy", "chief"),
+    decision: fc.constantFrom("approve", "approve", "decline"),
+    right: fc.boolean(),
+  });
+  await fc.assert(
+    fc.asyncProperty(
+      fc.constantFrom("shift", "lead"),
+      fc.integer({ min: 1, max: 3 }),
+      fc.array(click, { maxLength: 8 }),
+      async (requester, atLeast, clicks) => {
+        const { run, approval, digest } = await server.ask({ by: requester, atLeast });
+        const approvers = new Set<string>();
+        let state = "pending";
+        for (const { as, decision, right } of clicks) {
+          const counts =
+            state === "pending" && right && !approvers.has(as) && (decision === "decline" || as !== requester);
+          if (counts && decision === "approve") approvers.add(as);
+          if (counts && decision === "decline") state = "declined";
+          else if (counts && approvers.size === atLeast) state = "approved";
+          const answer = await decide(approval, right ? digest : "sha256:another", as, decision);
+          expect(answer.status === 200).toBe(counts);
+          if (counts) expect(answer.json.state).toBe(state);
+        }
+        const { json } = await server.call("GET", `/api/v1/runs/${run}`);
+        expect(json.approvals[0].state).toBe(state);
+      },
+    ),
+    { numRuns: 25 },
+  );
+});
