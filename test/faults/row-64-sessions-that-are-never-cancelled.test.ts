@@ -113,7 +113,7 @@ async function startReplication(): Promise<void> {
   connection.on("copyData", () => {
     streamed++;
   });
-  const [start] = await rows("SELECT pg_current_wal_flush_lsn() AS lsn");
+  const [start] = (await rows("SELECT pg_current_wal_flush_lsn() AS lsn")) ?? [];
   running.push(session.start(`START_REPLICATION SLOT standby PHYSICAL ${start?.["lsn"]}`));
   untouchable.set("a walsender", session.pid);
 }
