@@ -224,6 +224,22 @@ describe("results", () => {
   });
 });
 
+test("a field that is absent is absent, whatever JavaScript calls its own", () => {
+  const odd: ValueType = {
+    kind: "object",
+    fields: new Map([
+      ["toString", { kind: "dyn" }],
+      ["hasOwnProperty", { kind: "dyn" }],
+    ]),
+  };
+  const compiled = compileCondition("has(steps.odd.toString) || has(steps.odd.hasOwnProperty)", {
+    ...scope,
+    steps: new Map([["odd", odd]]),
+  });
+  if (!compiled.ok) throw new Error(compiled.message);
+  expect(compiled.condition({ ...values, steps: { odd: {} } })).toEqual({ ok: true, value: false });
+});
+
 test("the pattern of matches() takes time in proportion to the text", () => {
   const compiled = compileCondition("labels.x.matches('^(a+)+$')", scope);
   if (!compiled.ok) throw new Error(compiled.message);

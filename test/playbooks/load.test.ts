@@ -468,6 +468,17 @@ describe("texts that are meant to hurt", () => {
     10_000,
   );
 
+  test("aliases that multiply are refused for that reason", () => {
+    const rows = ["a: &a0 [x,x,x,x,x,x,x,x,x]"];
+    for (let row = 1; row < 9; row++)
+      rows.push(
+        `b${row}: &a${row} [${Array(9)
+          .fill(`*a${row - 1}`)
+          .join(",")}]`,
+      );
+    expect(problemsOf(rows.join("\n"))).toEqual([expect.stringContaining("Excessive alias count")]);
+  });
+
   test("any YAML is read or refused, never thrown", () => {
     const part = fc.constantFrom(
       ...good.split("\n").map((line) => `${line}\n`),

@@ -119,6 +119,11 @@ describe("matching", () => {
     expect(Object.hasOwn(Object.prototype, "x")).toBe(false);
   });
 
+  test("what every JavaScript object has is no label", () => {
+    expect(matchesAll(parsed('toString=""'), {})).toBe(true);
+    expect(matchesAll(parsed('constructor!=""'), {})).toBe(false);
+  });
+
   test("no matchers select nothing", () => {
     expect(matchesAll([], labelsOf({ a: "x" }))).toBe(false);
   });
