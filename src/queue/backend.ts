@@ -39,7 +39,6 @@ function onRedis(options: BackendOptions, url: string): Backend {
         connection: { url, enableOfflineQueue: false, maxRetriesPerRequest: 1, connectTimeout: 1_000 },
         prefix: "paramedic",
         defaultJobOptions: once,
-        skipWaitingForReady: true,
       };
       const queue = new Queue<Hint>(queueName, queueOptions);
       queue.on("error", options.onError);

@@ -37,6 +37,8 @@ export function createDispatch(backend: Backend, options: DispatchOptions): Disp
   /** An add that outlived its bound; BullMQ cannot abort one, so nothing is sent until it has settled. */
   let stuck = false;
   let degraded = false;
+  /** A question that outlived its bound; it is not asked again beside itself. */
+  let asking: Promise<unknown> | null = null;
 
   function drop(count: number, reason: string): void {
     degraded = true;
@@ -82,10 +84,10 @@ export function createDispatch(backend: Backend, options: DispatchOptions): Disp
 
   async function ping(): Promise<void> {
     if (stuck) return;
-    const asking = queue.getJobCounts("active");
-    const answer = await bounded(asking);
-    degraded = answer !== "done";
-    asking.catch(() => {});
+    asking ??= queue.getJobCounts("active").finally(() => {
+      asking = null;
+    });
+    degraded = (await bounded(asking)) !== "done";
   }
 
   return {

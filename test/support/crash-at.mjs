@@ -1,0 +1,112 @@
+/**
+ * The compiled service with actions whose effects can be counted, for tests that stop it at a named point of a run.
+ * An effect is one row in the table `effects` of the target's database. STOP_AT names the point and STOP_BY the signal
+ * (SIGKILL) that this process then sends to itself, once.
+ */
+
+import pg from "pg";
+import { z } from "zod";
+import { startApp } from "../../dist/app.js";
+import { loadConfig } from "../../dist/config/load.js";
+import { createLogger } from "../../dist/log.js";
+
+const { STOP_AT, STOP_BY = "SIGKILL" } = process.env;
+const [file, role] = process.argv.slice(2);
+
+const pools = new Map();
+
+function send({ target }, text, values) {
+  const { url } = target.postgres;
+  if (!pools.has(url))
+    pools.set(
+      url,
+      new pg.Pool({ connectionString: url, max: 3 }).on("error", () => {}),
+    );
+  return pools.get(url).query(text, [target.name, ...values]);
+}
+
+async function effectsOn(context) {
+  const { rows } = await send(context, "SELECT count(*)::int AS count FROM effects WHERE target = $1", []);
+  return rows[0].count;
+}
+
+/** Waits, and leaves a row behind when it is told to stop before the time is over. */
+async function pause(ms, context) {
+  if (ms === 0) return;
+  await new Promise((resolve, reject) => {
+    const timer = setTimeout(resolve, ms);
+    const aborted = () => {
+      clearTimeout(timer);
+      const told = send(context, "INSERT INTO aborts (target, pid) VALUES ($1, $2)", [process.pid]);
+      told.catch(() => {}).finally(() => reject(context.signal.reason));
+    };
+    if (context.signal.aborted) aborted();
+    else context.signal.addEventListener("abort", aborted, { once: true });
+  });
+}
+
+const look = {
+  name: "ward.look",
+  summary: "Looks at a patient who is sick until something took effect.",
+  kind: "observe",
+  input: z.strictObject({}),
+  output: z.object({ sick: z.boolean(), effects: z.int() }),
+  observe: async (_, context) => {
+    const effects = await effectsOn(context);
+    return { status: "observed", output: { sick: effects === 0, effects } };
+  },
+};
+
+function heal(name, traits, canTell = true) {
+  return {
+    name,
+    summary: "Heals a sick patient by one effect.",
+    kind: "change",
+    input: z.strictObject({ beforeMs: z.int().default(0), afterMs: z.int().default(0) }),
+    ...traits,
+    plan: async ({ beforeMs, afterMs }, context) => {
+      const sick = (await effectsOn(context)) === 0;
+      return { status: "planned", plan: { beforeMs, afterMs }, effects: sick ? [`heal ${context.target.name}`] : [] };
+    },
+    apply: async ({ beforeMs, afterMs }, context) => {
+      await send(context, "INSERT INTO applies (target, pid) VALUES ($1, $2)", [process.pid]);
+      await pause(beforeMs, context);
+      await send(context, "INSERT INTO effects (target, pid) VALUES ($1, $2)", [process.pid]);
+      await pause(afterMs, context);
+      return { status: "done", result: { healed: true } };
+    },
+    probe: async (_, context) => {
+      if (!canTell) return "unknown";
+      return (await effectsOn(context)) > 0 ? "applied" : "not-applied";
+    },
+  };
+}
+
+const all = [
+  look,
+  heal("ward.heal", { risk: "low", repeat: "safe" }),
+  heal("ward.heal-once", { risk: "low", repeat: "once" }),
+  heal("ward.heal-blind", { risk: "low", repeat: "once" }, false),
+];
+
+let left = STOP_AT === undefined ? 0 : 1;
+
+/** The signal ends or stops all threads; the wait keeps this one from going on until it does. */
+function reached(point) {
+  if (point !== STOP_AT || left === 0) return;
+  left -= 1;
+  process.kill(process.pid, STOP_BY);
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 20);
+}
+
+const loaded = loadConfig({ file });
+if ("problems" in loaded) throw new Error(JSON.stringify(loaded.problems));
+const { config } = loaded;
+const log = createLogger({ level: config.log.level, secrets: config.secrets });
+const actions = new Map(all.map((action) => [action.name, action]));
+const app = await startApp(config, { role, host: null, log, actions, reached });
+log.info({ url: app.url }, "Paramedic is up");
+process.once("SIGTERM", async () => {
+  await app.stop();
+  for (const pool of pools.values()) await pool.end();
+});
