@@ -7,6 +7,7 @@ help: ## Lists the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: build ## Shows a real problem being healed, on this machine, from nothing; DEMO_EXIT=1 ends it afterwards
+	@./examples/demo/get-alertmanager.sh
 	@node examples/demo/demo.mjs
 
 run: build ## Starts the service with paramedic.yaml, or with the example when there is none
@@ -26,6 +27,7 @@ test: ## Installs what the tests need, type-checks, lints and runs every test
 bench: build ## Runs the benchmarks, as ratios to raw baselines measured in the same run
 	@npx --no-install tsc -p tsconfig.bench.json
 	@node scripts/copy-migrations.mjs build/src
+	@cp package.json build/
 	@node build/bench/main.js
 
 typecheck: deps ## Type-checks everything

@@ -1,0 +1,60 @@
+/** Prints the demo's story: headings, aligned columns, wrapped lines. Colours only on a terminal that wants them. */
+
+import { styleText } from "node:util";
+
+const isTerminal = process.stdout.isTTY === true;
+const coloured = isTerminal && !process.env["NO_COLOR"];
+
+/** Paints text on a terminal and leaves it alone elsewhere. `style` is one of Node's own names, such as `bold`. */
+export function paint(style, text) {
+  return coloured ? styleText(style, text) : text;
+}
+
+/** A heading, with what it is about after a colon. */
+export function heading(title, about = "") {
+  console.log(`\n${paint("bold", title)}${about ? `: ${about}` : ""}`);
+}
+
+/** Rows of cells as aligned columns, two blanks apart. */
+export function table(rows, style = (_row, line) => line) {
+  const widths = rows[0].map((_, column) => Math.max(...rows.map((row) => row[column].length)));
+  for (const row of rows) {
+    const line = row.map((cell, column) => cell.padEnd(widths[column])).join("  ");
+    console.log(`  ${style(row, line.trimEnd())}`);
+  }
+}
+
+/** One line of the story: when, who, what; further lines stand below what. */
+export function happened({ after, who, what, more = [], style }) {
+  const when = `+${(after / 1_000).toFixed(1)} s`.padStart(8);
+  const start = `${when}  ${who.padEnd(9)} `;
+  const [first, ...rest] = wrap(what, width() - start.length);
+  console.log(paint("dim", when) + start.slice(when.length) + (style ? paint(style, first) : first));
+  for (const line of [...rest, ...more.flatMap((text) => wrap(text, width() - start.length - 4, "  "))]) {
+    console.log(" ".repeat(start.length) + line);
+  }
+}
+
+/** Counts seconds down in one place on a terminal; elsewhere says once what is waited for. */
+export async function countdown(text, until) {
+  const left = () => Math.max(0, Math.ceil((until - Date.now()) / 1_000));
+  if (!isTerminal) console.log(`  ${text}`);
+  for (; Date.now() < until; await new Promise((resolve) => setTimeout(resolve, 200))) {
+    if (isTerminal) process.stdout.write(`\r  ${text} ${paint("dim", `${left()} s`)} `);
+  }
+  if (isTerminal) process.stdout.write(`\r  ${text}     \n`);
+}
+
+function width() {
+  return Math.min(process.stdout.columns ?? 100, 120);
+}
+
+function wrap(text, room, indent = "") {
+  const lines = [""];
+  for (const word of text.split(" ")) {
+    const last = lines.length - 1;
+    if (lines[last].length > 0 && lines[last].length + word.length >= room) lines.push(indent + word);
+    else lines[last] += lines[last] === "" ? word : ` ${word}`;
+  }
+  return lines;
+}
