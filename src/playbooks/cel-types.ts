@@ -25,10 +25,17 @@ export interface JsonSchema {
   readonly oneOf?: readonly JsonSchema[];
 }
 
+// Every step that uses an action asks for the same ones.
+const known = { input: new WeakMap<object, JsonSchema>(), output: new WeakMap<object, JsonSchema>() };
+
 /** The JSON Schema of a zod schema, as it is before (`input`) or after (`output`) parsing; empty for anything else. */
 export function jsonSchemaOf(schema: unknown, io: "input" | "output"): JsonSchema {
   if (!(schema instanceof z.ZodType)) return {};
-  return z.toJSONSchema(schema, { io, unrepresentable: "any", reused: "inline", cycles: "ref" }) as JsonSchema;
+  const before = known[io].get(schema);
+  if (before !== undefined) return before;
+  const json = z.toJSONSchema(schema, { io, unrepresentable: "any", reused: "inline", cycles: "ref" }) as JsonSchema;
+  known[io].set(schema, json);
+  return json;
 }
 
 /** What conditions may know of a value with this schema. */
