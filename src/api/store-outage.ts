@@ -9,7 +9,7 @@ const messages =
 
 /** Whether `error` says that the store is away, starting, stopping or too busy: trying again later may help. */
 export function isStoreOutage(error: unknown): boolean {
-  if (!(error instanceof Error)) return false;
-  const code = (error as { code?: unknown }).code;
-  return (typeof code === "string" && codes.test(code)) || messages.test(error.message);
+  if (typeof error !== "object" || error === null) return false;
+  const { code, message } = error as { readonly code?: unknown; readonly message?: unknown };
+  return (typeof code === "string" && codes.test(code)) || (typeof message === "string" && messages.test(message));
 }

@@ -1,5 +1,4 @@
 import { type AddressInfo, connect as connectSocket, createServer, type Socket } from "node:net";
-import { createApi } from "../../src/api/router.ts";
 import { connect } from "../../src/store/connect.ts";
 import { createReads } from "../../src/store/reads.ts";
 import { type ApiServer, startApiServer } from "../support/api-server.ts";
@@ -161,12 +160,9 @@ test("a bug is a 500 that tells nothing", async () => {
 });
 
 test("an empty secret is refused at the start; without any token nobody gets in", async () => {
-  await expect(startApiServerWith("")).rejects.toThrow("empty bearer token");
+  const empty = { name: "x", role: "admin", secret: "" } as const;
+  await expect(startApiServer({ tokens: [empty] })).rejects.toThrow("empty bearer token");
   const other = await startApiServer({ tokens: [] });
   expect((await other.call("GET", "/api/v1/runs")).status).toBe(401);
   await other.close();
 });
-
-async function startApiServerWith(secret: string): Promise<void> {
-  createApi({ tokens: [{ name: "x", role: "admin", secret }], playbooks: [], store: {} } as never);
-}
