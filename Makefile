@@ -11,8 +11,7 @@ demo: build ## Shows a real problem being healed, on this machine, from nothing;
 	@node examples/demo/demo.mjs
 
 run: build ## Starts the service with paramedic.yaml, or with the example when there is none
-	@config=paramedic.yaml; [ -e $$config ] || config=examples/paramedic.yaml; \
-	exec node dist/cli.js serve --config $$config
+	@[ ! -e paramedic.yaml ] || exec node dist/cli.js serve --config paramedic.yaml; exec ./examples/run.sh
 
 build: deps ## Installs the packages and compiles into dist/
 	@npm run --silent build
