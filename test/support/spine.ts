@@ -1,5 +1,6 @@
 /** The spine for tests: the real store, real playbooks compiled from YAML and the real loop, without the queue: tests say which run is driven when. */
 
+import type { ActionRegistry } from "../../src/domain/action.ts";
 import type { Alert } from "../../src/domain/alert.ts";
 import type { RunEvent } from "../../src/domain/event.ts";
 import type { Json } from "../../src/domain/json.ts";
@@ -66,7 +67,7 @@ export interface Spine {
   close(): Promise<void>;
 }
 
-export const targets: readonly Target[] = [
+const wards: readonly Target[] = [
   { name: "ward", host: null, labels: { service: ["ward", "w"] } },
   { name: "clinic", host: null, labels: { service: ["clinic"] } },
 ];
@@ -114,6 +115,10 @@ export interface SpineOptions {
   readonly url?: string;
   readonly leaseMs?: number;
   readonly approvals?: { readonly expireAfterMs: number; readonly atLeast: number };
+  /** The patient's actions where left out. */
+  readonly actions?: ActionRegistry;
+  /** The ward and the clinic where left out. */
+  readonly targets?: readonly Target[];
 }
 
 export async function createSpine(options: SpineOptions = {}): Promise<Spine> {
@@ -121,8 +126,9 @@ export async function createSpine(options: SpineOptions = {}): Promise<Spine> {
   await migrate(url);
   const database = connect(url);
   const patient = createPatient(options.patient);
-  const actions = patientActions(patient);
-  const playbookWorld = { actions, targets, policies: ["ward"] };
+  const actions = options.actions ?? patientActions(patient);
+  const targets = options.targets ?? wards;
+  const playbookWorld = { actions, targets, policies: ["ward", "database"] };
   const texts = options.playbooks ?? [playbookYaml()];
   const { playbooks, problems } = loadPlaybooks(
     texts.map((text, index) => ({ file: `${index}.yaml`, text })),
