@@ -21,4 +21,6 @@ export default {
   globalTeardown: "<rootDir>/test/support/global-teardown.ts",
   reporters: ["default", "<rootDir>/test/support/summary-reporter.mjs"],
   maxWorkers: 2,
+  // Real servers start within tests, on machines that are busy with other tests.
+  testTimeout: 60_000,
 };
