@@ -5,7 +5,7 @@
 
 import { createHash } from "node:crypto";
 import { chmod, chown, link, mkdir, readdir, readFile, rename, rm, rmdir, stat, writeFile } from "node:fs/promises";
-import { join, resolve } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { chooseServerUser, isReachable, type ServerUser } from "./embedded-user.ts";
 import { commandLine, isAlive, startOf, waitForEnd } from "./processes.ts";
 
@@ -49,6 +49,8 @@ function unreachable(folder: string): Error {
 
 async function prepare(folder: string): Promise<Place> {
   const user = await chooseServerUser(folder);
+  // Only the folder itself is private: where this is root, the server's user must be able to enter those above it.
+  await mkdir(dirname(folder), { recursive: true });
   await mkdir(folder, { recursive: true, mode: 0o700 });
   if (user !== undefined && (await stat(folder)).uid === 0) await chown(folder, user.uid, user.gid);
   return { folder, user };
