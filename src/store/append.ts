@@ -131,11 +131,15 @@ function approvalColumns(appends: readonly Append[]): unknown[] {
 }
 
 // A lock is kept while the run works or measures, while retrying too, and given up when it ends or waits for people or the switch.
+// All rows are locked in the order of their ids before anything is written, as everybody does who waits for such locks;
+// `found` is what they are then, where the statement's own snapshot may be older.
 const appendSql = `
 WITH told AS (
   SELECT * FROM unnest($1::uuid[], $2::int[], $3::int[], $4::int[], $5::bytea[], $6::text[], $7::text[],
       $8::timestamptz[], $9::text[], $10::boolean[])
     AS t(id, fence, last_seq, new_seq, new_hash, state, waiting_for, due_at, outcome, intent)
+), found AS MATERIALIZED (
+  SELECT r.id, r.fence, r.state, r.last_seq FROM paramedic.runs r WHERE r.id = ANY($1::uuid[]) ORDER BY r.id FOR UPDATE
 ), held AS (
   UPDATE paramedic.runs r
   SET state = t.state, waiting_for = t.waiting_for, outcome = t.outcome, last_seq = t.new_seq, last_hash = t.new_hash,
@@ -144,7 +148,8 @@ WITH told AS (
       hinted_at = CASE WHEN t.state = 'running' THEN r.hinted_at END,
       ended_at = CASE WHEN t.state = 'ended' THEN now() END
   FROM told t
-  WHERE r.id = t.id AND r.fence = t.fence AND r.last_seq = t.last_seq AND r.state = 'running'
+  WHERE (SELECT count(*) FROM found) > 0
+    AND r.id = t.id AND r.fence = t.fence AND r.last_seq = t.last_seq AND r.state = 'running'
     AND (NOT t.intent OR (r.lease_until > now() AND NOT paramedic.paused()))
   RETURNING r.id, r.playbook, r.target, r.lock_key, r.requested_by, t.state, t.waiting_for, t.intent
 ), written AS (
@@ -158,13 +163,17 @@ WITH told AS (
 ), asked AS (
   INSERT INTO paramedic.approvals (id, run_id, step, digest, effects, reasons, at_least, requested_by, expires_at)
   SELECT a.id, a.run_id, a.step, a.digest, a.effects, a.reasons, a.at_least, held.requested_by, a.expires_at
-  FROM unnest($16::uuid[], $17::uuid[], $18::text[], $19::text[], $20::jsonb[], $21::jsonb[], $22::int[], $23::timestamptz[])
+  FROM unnest($16::uuid[], $17::uuid[], $18::text[], $19::text[], $20::json[], $21::json[], $22::int[], $23::timestamptz[])
     AS a(id, run_id, step, digest, effects, reasons, at_least, expires_at)
   JOIN held ON held.id = a.run_id
 ), closed AS (
   UPDATE paramedic.approvals a SET state = c.state, decided_at = now()
   FROM unnest($24::uuid[], $25::text[]) AS c(id, state), held
   WHERE a.id = c.id AND a.run_id = held.id AND a.state IN ('pending', 'approved')
+), left_open AS (
+  UPDATE paramedic.approvals a SET state = 'voided', decided_at = now()
+  FROM held
+  WHERE a.run_id = held.id AND held.state = 'ended' AND a.state = 'pending' AND a.id <> ALL($24::uuid[])
 ), freed AS (
   DELETE FROM paramedic.target_locks l USING held
   WHERE l.run_id = held.id
@@ -178,7 +187,7 @@ WITH told AS (
       ORDER BY w.id LIMIT 1 FOR UPDATE SKIP LOCKED) AS next)
   RETURNING r.id, r.lock_key
 )
-SELECT r.id, held.id IS NOT NULL AS written, r.fence, r.state, r.last_seq,
+SELECT found.id, held.id IS NOT NULL AS written, found.fence, found.state, found.last_seq,
   CASE WHEN held.id IS NULL THEN paramedic.paused() ELSE false END AS paused,
-  (SELECT array_agg(woken.id) FROM woken WHERE woken.lock_key = r.lock_key) AS woken
-FROM told JOIN paramedic.runs r ON r.id = told.id LEFT JOIN held ON held.id = r.id`;
+  (SELECT array_agg(woken.id) FROM woken WHERE woken.lock_key = held.lock_key) AS woken
+FROM found LEFT JOIN held ON held.id = found.id`;

@@ -60,8 +60,12 @@ async function settle<Item, Result>(
   }
 }
 
-/** Nothing is gained by trying each item alone when the database is away. SQLSTATE classes 08, 53 and 57; anything without one is not an answer of Postgres. */
+/**
+ * Nothing is gained by trying each item alone when the database is away. SQLSTATE classes 08, 53 and 57; anything
+ * without one is not an answer of Postgres (`EPIPE` looks like one, but each SQLSTATE has a digit), unless it is a bug.
+ */
 function isConnectionLoss(error: unknown): boolean {
+  if (error instanceof TypeError || error instanceof RangeError) return false;
   const code = (error as { code?: unknown }).code;
-  return typeof code !== "string" || !/^[0-9A-Z]{5}$/.test(code) || /^(08|53|57)/.test(code);
+  return typeof code !== "string" || !/^(?=.*\d)[0-9A-Z]{5}$/.test(code) || /^(08|53|57)/.test(code);
 }

@@ -61,12 +61,21 @@ export function createClaims(
   return {
     claim,
     extend: async (runs) => {
-      const { rows } = await pool.query<{ id: string }>({
-        name: "paramedic-extend",
-        text: extendSql,
-        values: [runs.map((run) => run.id), runs.map((run) => run.fence), options.leaseMs / 1000],
-      });
-      return new Set(rows.map((row) => row.id));
+      const beat = async (of: typeof runs, sql: string): Promise<readonly { id: string; extended: boolean }[]> => {
+        const values = [of.map((run) => run.id), of.map((run) => run.fence), options.leaseMs / 1000];
+        return (await pool.query<{ id: string; extended: boolean }>(sql, values)).rows;
+      };
+      const first = await beat(runs, extendSql("SKIP LOCKED"));
+      const left = new Set(first.flatMap((row) => (row.extended ? [] : [row.id])));
+      // A lease counts as extended only if it is: the others are waited for, apart from those that need no waiting.
+      const second =
+        left.size > 0
+          ? await beat(
+              runs.filter((run) => left.has(run.id)),
+              extendSql(""),
+            )
+          : [];
+      return new Set([...first, ...second].flatMap((row) => (row.extended ? [row.id] : [])));
     },
     reload: async (run) => {
       const { rows } = await pool.query<ClaimRow>(reloadSql, [run.id, run.fence]);
@@ -138,18 +147,20 @@ RETURNING r.id, r.playbook, r.playbook_hash, r.target, r.dry_run, r.requested_by
     OR EXISTS (SELECT FROM paramedic.target_locks l WHERE l.lock_key = r.lock_key AND l.run_id = r.id)) AS holds_target,
   paramedic.paused() AS paused, now() AS now, ${historySql} AS history`;
 
-// A row that is being written at this moment is left to the next beat: waiting for it could deadlock with that write.
-const extendSql = `
+// Locks are taken in the order of the ids, as everybody does who waits for them.
+const extendSql = (locked: "SKIP LOCKED" | ""): string => `
 WITH held AS (SELECT * FROM unnest($1::uuid[], $2::int[]) AS h(id, fence)),
 free AS (
   SELECT r.id FROM paramedic.runs r JOIN held h ON h.id = r.id AND h.fence = r.fence
-  WHERE r.state = 'running' FOR UPDATE OF r SKIP LOCKED
+  WHERE r.state = 'running' ORDER BY r.id FOR UPDATE OF r ${locked}
 ), extended AS (
   UPDATE paramedic.runs r
   SET lease_until = now() + make_interval(secs => $3), due_at = now() + make_interval(secs => $3)
-  FROM free WHERE r.id = free.id
+  WHERE r.id IN (SELECT id FROM free)
+  RETURNING r.id
 )
-SELECT h.id FROM held h JOIN paramedic.runs r ON r.id = h.id AND r.fence = h.fence AND r.state = 'running'`;
+SELECT h.id, h.id IN (SELECT id FROM extended) AS extended
+FROM held h JOIN paramedic.runs r ON r.id = h.id AND r.fence = h.fence AND r.state = 'running'`;
 
 const reloadSql = `
 SELECT r.id, r.playbook, r.playbook_hash, r.target, r.dry_run, r.requested_by, r.fence, r.last_seq, r.last_hash,

@@ -106,14 +106,22 @@ export function createReads(database: Database): Reads {
       return rows.map(episodeOf);
     },
     firstBrokenEvent: async (runId) => {
-      const { rows } = await people.query<{ seq: number; text: string; prev_hash: Buffer; hash: Buffer }>(
-        "SELECT seq, event::text AS text, prev_hash, hash FROM paramedic.run_events WHERE run_id = $1 ORDER BY seq",
+      const { rows } = await people.query<StoredLink>(
+        `SELECT e.seq, e.event::text AS text, e.prev_hash, e.hash, r.last_seq, r.last_hash
+         FROM paramedic.runs r LEFT JOIN paramedic.run_events e ON e.run_id = r.id WHERE r.id = $1 ORDER BY e.seq`,
         [runId],
       );
-      return firstBroken(
+      const end = rows.at(-1);
+      if (!end) return null;
+      const links = rows.filter((row) => row.seq !== null);
+      const broken = firstBroken(
         runId,
-        rows.map((row) => ({ seq: row.seq, text: row.text, prevHash: row.prev_hash, hash: row.hash })),
+        links.map((row) => ({ seq: row.seq, text: row.text, prevHash: row.prev_hash, hash: row.hash })),
       );
+      if (broken !== null) return broken;
+      // The chain itself cannot tell that its end is missing, or that something was added: the run's row does.
+      if (links.length !== end.last_seq) return Math.min(links.length, end.last_seq) + 1;
+      return end.hash.equals(end.last_hash) ? null : end.last_seq;
     },
     ping: async () => {
       await people.query("SELECT FROM paramedic.switches");
@@ -170,6 +178,15 @@ function runOf(row: StoredRun): RunRow {
     createdAt: row.created_at.toISOString(),
     endedAt: row.ended_at?.toISOString() ?? null,
   };
+}
+
+interface StoredLink {
+  readonly seq: number;
+  readonly text: string;
+  readonly prev_hash: Buffer;
+  readonly hash: Buffer;
+  readonly last_seq: number;
+  readonly last_hash: Buffer;
 }
 
 interface StoredEpisode {

@@ -39,12 +39,14 @@ export type Receive = (alerts: readonly IncomingAlert[]) => Promise<readonly Rec
  */
 const sameStartSeconds = 60;
 const mostDeliveriesInOne = 64;
+/** How often a notification that met another one about the same alerts is stored anew. */
+const mostTries = 4;
 
 /** Makes the function that stores notifications. One call is one notification and is stored whole or not at all. */
 export function createReceive(database: Database, now: () => number): Receive {
   return batched<readonly IncomingAlert[], readonly Received[]>(
     async (deliveries) => {
-      const results = await store(database.pool, deliveries.flat(), now);
+      const results = await storeAgain(database.pool, deliveries.flat(), now);
       let from = 0;
       return deliveries.map((delivery) => {
         const part = results.slice(from, from + delivery.length);
@@ -54,6 +56,26 @@ export function createReceive(database: Database, now: () => number): Receive {
     },
     { lanes: 2, most: mostDeliveriesInOne },
   );
+}
+
+/**
+ * Stores; once more where a concurrent notification came in between. Both Alertmanagers of a pair may tell of the same
+ * alerts at the same moment, one that they fire and one that they are over: what one saw is then no longer so when it
+ * may write (unique_violation), or both wait for each other (deadlock_detected).
+ */
+async function storeAgain(
+  pool: pg.Pool,
+  alerts: readonly IncomingAlert[],
+  now: () => number,
+): Promise<readonly Received[]> {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await store(pool, alerts, now);
+    } catch (error) {
+      const met = ["23505", "40P01"].includes((error as { code?: string }).code ?? "");
+      if (!met || tries === mostTries) throw error;
+    }
+  }
 }
 
 async function store(pool: pg.Pool, alerts: readonly IncomingAlert[], now: () => number): Promise<readonly Received[]> {
@@ -66,20 +88,32 @@ async function store(pool: pg.Pool, alerts: readonly IncomingAlert[], now: () =>
   const superseding = resolved.length === 0 ? await open(pool, firing, at, answers) : null;
   if (superseding === null || superseding.length > 0) {
     await inTransaction(pool, async (client) => {
+      await lockOpen(client, alerts);
       const late = superseding ?? (await open(client, firing, at, answers));
+      const over: string[] = [];
       if (late.length > 0) {
-        const closed = await supersede(client, late);
-        await tellRuns(client, closed);
+        over.push(...(await supersede(client, late)));
         await open(client, late, at, answers);
       }
       if (resolved.length > 0) {
-        const closed = await close(client, resolved);
-        await tellRuns(client, closed);
+        over.push(...(await close(client, resolved)));
         for (const one of resolved) answers.set(one, { kind: "ignored", reason: "resolved" });
       }
+      await tellRuns(client, over);
     });
   }
   return alerts.map((one) => answers.get(one) ?? { kind: "ignored", reason: "late-duplicate" });
+}
+
+/** Takes the locks of all open episodes in the order in which `open` does, so that no two notifications wait for each other. */
+async function lockOpen(client: pg.PoolClient, alerts: readonly IncomingAlert[]): Promise<void> {
+  await client.query(
+    `SELECT FROM paramedic.episodes e
+     WHERE e.status = 'firing'
+       AND (e.source, e.fingerprint) IN (SELECT * FROM unnest($1::text[], $2::text[]))
+     ORDER BY e.source, e.fingerprint FOR UPDATE`,
+    [alerts.map((one) => one.source), alerts.map((one) => one.alert.fingerprint)],
+  );
 }
 
 const keyOf = (one: IncomingAlert): string => `${one.source}\n${one.alert.fingerprint}`;
@@ -228,14 +262,20 @@ async function supersede(client: pg.PoolClient, late: readonly IncomingAlert[]):
   const { rows } = await client.query<{ id: string }>(
     `UPDATE paramedic.episodes e SET status = 'resolved', ends_at = t.starts_at
      FROM unnest($1::text[], $2::text[], $3::timestamptz[]) AS t(source, fingerprint, starts_at)
-     WHERE e.source = t.source AND e.fingerprint = t.fingerprint AND e.status = 'firing' AND e.starts_at < t.starts_at
+     WHERE e.source = t.source AND e.fingerprint = t.fingerprint AND e.status = 'firing'
+       AND e.starts_at < t.starts_at - make_interval(secs => $4)
      RETURNING e.id`,
-    [late.map((one) => one.source), late.map((one) => one.alert.fingerprint), late.map((one) => one.alert.startsAt)],
+    [
+      late.map((one) => one.source),
+      late.map((one) => one.alert.fingerprint),
+      late.map((one) => one.alert.startsAt),
+      sameStartSeconds,
+    ],
   );
   return rows.map((row) => row.id);
 }
 
-/** Closes the episodes of resolved alerts; one that was never heard of is stored closed, so that its firing is known to be late. */
+/** Closes the episodes of resolved alerts; one that was never heard of is stored closed where nothing else tells that its firing is late. */
 async function close(client: pg.PoolClient, resolved: readonly IncomingAlert[]): Promise<readonly string[]> {
   const latest = new Map<string, IncomingAlert>();
   for (const one of resolved) {
@@ -271,7 +311,10 @@ WITH told AS (
   INSERT INTO paramedic.episodes (id, source, fingerprint, status, starts_at, ends_at, labels, annotations)
   SELECT id, source, fingerprint, 'resolved', starts_at, ends_at, labels, annotations FROM told
   WHERE NOT EXISTS (SELECT FROM closed c WHERE c.source = told.source AND c.fingerprint = told.fingerprint)
-  ON CONFLICT (source, fingerprint, starts_at) DO NOTHING
+    AND NOT EXISTS (
+      SELECT FROM paramedic.episodes e
+      WHERE e.source = told.source AND e.fingerprint = told.fingerprint AND e.status = 'resolved'
+        AND (e.starts_at >= told.starts_at OR e.ends_at > told.starts_at))
 )
 SELECT id FROM closed`;
 

@@ -54,7 +54,9 @@ export function createSwitches(database: Database): Switches {
         );
         if (change.paused) return { switch: switchOf(rows[0] as SwitchRow), woken: [] };
         const { rows: woken } = await client.query<{ id: string }>(
-          `UPDATE paramedic.runs SET due_at = now(), hinted_at = NULL WHERE state = 'waiting' AND waiting_for = 'switch' RETURNING id`,
+          `UPDATE paramedic.runs SET due_at = now(), hinted_at = NULL WHERE id IN (
+             SELECT id FROM paramedic.runs WHERE state = 'waiting' AND waiting_for = 'switch' ORDER BY id FOR UPDATE)
+           RETURNING id`,
         );
         return { switch: switchOf(rows[0] as SwitchRow), woken: woken.map((row) => row.id) };
       }),

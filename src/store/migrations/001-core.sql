@@ -17,6 +17,21 @@ CREATE TABLE paramedic.episodes (
 -- At most one episode of an alert is open: this index is what two receivers race on.
 CREATE UNIQUE INDEX episodes_open ON paramedic.episodes (source, fingerprint) WHERE status = 'firing';
 CREATE INDEX episodes_firing_newest ON paramedic.episodes (id DESC) WHERE status = 'firing';
+-- A firing that waited for the transaction that closed its episode must not open another one. This looks with a newer
+-- snapshot than the statement that inserts; whoever gets the error tries again and finds the alert late.
+CREATE FUNCTION paramedic.refuse_late_episode() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  IF EXISTS (
+    SELECT FROM paramedic.episodes e
+    WHERE e.source = new.source AND e.fingerprint = new.fingerprint AND e.status = 'resolved'
+      AND (e.starts_at >= new.starts_at OR e.ends_at > new.starts_at))
+  THEN
+    RAISE EXCEPTION 'the alert % was resolved meanwhile', new.fingerprint USING ERRCODE = 'unique_violation';
+  END IF;
+  RETURN NULL;
+END $$;
+CREATE TRIGGER not_late AFTER INSERT ON paramedic.episodes
+  FOR EACH ROW WHEN (new.status = 'firing') EXECUTE FUNCTION paramedic.refuse_late_episode();
 
 CREATE TABLE paramedic.playbook_versions (
   hash       text PRIMARY KEY,
@@ -81,8 +96,9 @@ CREATE TABLE paramedic.approvals (
   run_id       uuid NOT NULL REFERENCES paramedic.runs (id),
   step         text NOT NULL,
   digest       text NOT NULL,
-  effects      jsonb NOT NULL,
-  reasons      jsonb NOT NULL,
+  -- json, not jsonb: it keeps whatever text an action puts into a line, half a surrogate pair too.
+  effects      json NOT NULL,
+  reasons      json NOT NULL,
   at_least     integer NOT NULL CHECK (at_least > 0),
   -- Who asked for the run: they may not approve it.
   requested_by text,
