@@ -44,8 +44,10 @@ export async function drive(world: World, leases: Leases, stop: Stop, runId: str
       world.metrics.takenOver();
       world.log.warn({ run: runId, fence: claimed.fence }, "took over a run whose worker stopped");
     }
-    const loaded = await world.playbook(claimed.playbookHash);
     const drivenRun = { world, claimed, clock, lease, record, stop };
+    // Stored before anything else: a step that ends its workers at once must not be tried for ever.
+    if (claimed.takenOver && (await put(drivenRun, [], { state: "running" })) === "lost") return;
+    const loaded = await world.playbook(claimed.playbookHash);
     if (loaded) await loop({ ...drivenRun, loaded });
     else await deferUnknownPlaybook(drivenRun);
   } finally {
@@ -231,7 +233,13 @@ async function applyPlan(
   if (stored !== "written") return after(stored);
   world.reached("after-intent", claimed.id);
   // This process may have been frozen since; then the run may be another worker's, and this plan is not ours to apply.
-  if (!lease.isSafe()) return "stop";
+  if (!lease.isSafe()) {
+    world.log.warn(
+      { run: claimed.id, fence: claimed.fence },
+      "applied nothing: the lease cannot be counted on any more",
+    );
+    return "stop";
+  }
   const happening = await apply(performance, step, planned?.plan ?? null);
   world.reached("after-effect", claimed.id);
   record.note(happening);

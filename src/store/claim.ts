@@ -137,7 +137,7 @@ WITH due AS (
   RETURNING run_id
 )
 UPDATE paramedic.runs r
-SET state = 'running', waiting_for = NULL, fence = r.fence + 1, worker = $3,
+SET state = 'running', waiting_for = NULL, fence = r.fence + 1, worker = $3, hinted_at = NULL,
     lease_until = now() + make_interval(secs => $2), due_at = now() + make_interval(secs => $2)
 FROM due
 WHERE r.id = due.id

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import type { RunView } from "../../src/api/run-view.ts";
 import { builtProgram } from "./built.ts";
 import { freePort } from "./free-port.ts";
-import { type Child, type Exit, startNode } from "./process.ts";
+import { type Child, type Exit, livingChildren, startNode } from "./process.ts";
 import { temporaryFolder } from "./run-folder.ts";
 import { until } from "./until.ts";
 
@@ -81,6 +81,8 @@ export interface Service {
   /** SIGTERM. */
   stop(): Promise<Exit>;
   kill(): Promise<Exit>;
+  /** Resolves with what ended the process, which must end by itself. */
+  died(timeoutMs?: number): Promise<Exit>;
   /** Starts it again in the same folder on the same port, after `stop` or `kill`. */
   start(env?: Readonly<Record<string, string>>): Promise<void>;
 }
@@ -105,18 +107,14 @@ export async function startService(options: ServiceOptions): Promise<Service> {
       ...options.env,
       ...env,
     };
-    const started =
-      options.program === "counting"
-        ? await startNode(join(__dirname, "crash-at.mjs"), [file, role], { env: environment, cwd: folder })
-        : await startNode(join(dist, "cli.js"), ["serve", "--config", file, "--role", role], {
-            env: environment,
-            cwd: folder,
-          });
-    await started.waitForOutput("Paramedic is up", 60_000);
-    return started;
+    const spawned = { env: environment, cwd: folder };
+    return options.program === "counting"
+      ? await startNode(join(__dirname, "crash-at.mjs"), [file, role], spawned)
+      : await startNode(join(dist, "cli.js"), ["serve", "--config", file, "--role", role], spawned);
   }
 
   let child = await launch();
+  await child.waitForOutput("Paramedic is up", 60_000);
   const api: Service["api"] = (method, path, body, token = tokens.approver) => send(url, method, path, token, body);
   const notify: Service["notify"] = (alerts, over = {}) =>
     send(url, "POST", "/webhooks/alertmanager", tokens.alertmanager, { ...notificationOf(alerts), ...over });
@@ -159,11 +157,24 @@ export async function startService(options: ServiceOptions): Promise<Service> {
     },
     stop: () => child.stop("SIGTERM", 40_000),
     kill: () => child.kill(),
+    died: async (timeoutMs = 20_000) => {
+      let exit: Exit | undefined;
+      child.exited.then((ended) => {
+        exit = ended;
+      });
+      return await until(() => exit, { timeoutMs, what: () => `the service to end (${child.output().slice(-4_000)})` });
+    },
     start: async (env) => {
       await child.exited;
       child = await launch(env);
+      await child.waitForOutput("Paramedic is up", 60_000);
     },
   };
+}
+
+/** Kills what a failed test has left running, so that its own failure is what is reported. */
+export async function killServices(): Promise<void> {
+  await Promise.all(livingChildren().flatMap((child) => (child.name.startsWith("node ") ? [child.kill()] : [])));
 }
 
 /** Writes paramedic.yaml and the playbooks; returns the environment in which its secrets are. */
