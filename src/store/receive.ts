@@ -163,12 +163,36 @@ async function open(
       runs.map(({ first }) => first.hash),
     ],
   });
-  return settleOpened(
-    firing,
-    rows.map(({ alert }) => alert),
-    stored,
-    answers,
+  const of = rows.map(({ alert }) => alert);
+  return settleOpened(firing, of, await withRunsOfOthers(client, of, stored), answers);
+}
+
+/** Adds the runs that a concurrent notification created after the statement began: it could not create them nor see them. */
+async function withRunsOfOthers(
+  client: pg.Pool | pg.PoolClient,
+  chosen: readonly IncomingAlert[],
+  stored: readonly OpenedRow[],
+): Promise<readonly OpenedRow[]> {
+  const isIncomplete = (row: OpenedRow) =>
+    !row.superseded && row.runs.length < (chosen[row.index - 1] as IncomingAlert).runs.length;
+  const incomplete = stored.filter(isIncomplete);
+  if (incomplete.length === 0) return stored;
+  const { rows } = await client.query<{ episode_id: string; id: string; playbook: string; target: string }>(
+    "SELECT episode_id, id, playbook, target FROM paramedic.runs WHERE episode_id = ANY($1::uuid[])",
+    [incomplete.map((row) => row.id)],
   );
+  return stored.map((row) => {
+    if (!isIncomplete(row)) return row;
+    const known = new Set(row.runs.map((run) => run.id));
+    const wanted = (chosen[row.index - 1] as IncomingAlert).runs;
+    const others = rows.filter(
+      (run) =>
+        run.episode_id === row.id &&
+        !known.has(run.id) &&
+        wanted.some((one) => one.playbook === run.playbook && (one.target ?? "") === run.target),
+    );
+    return { ...row, runs: [...row.runs, ...others.map((run) => ({ ...run, created: false }))] };
+  });
 }
 
 function settleOpened(
@@ -232,27 +256,28 @@ WITH told AS (
   SELECT r.*, seen.id AS episode_id
   FROM unnest($9::int[], $10::uuid[], $11::text[], $12::text[], $13::text[], $14::text[], $15::text[], $16::bytea[], $17::bytea[])
     AS r(index, id, playbook, playbook_hash, target, lock_key, event, prev_hash, hash)
-  JOIN told ON told.index = r.index
-  JOIN seen ON seen.source = told.source AND seen.fingerprint = told.fingerprint
+  LEFT JOIN told USING (index) LEFT JOIN seen USING (source, fingerprint)
 ), created AS (
   INSERT INTO paramedic.runs (id, episode_id, playbook, playbook_hash, target, lock_key, trigger, last_seq, last_hash)
   SELECT id, episode_id, playbook, playbook_hash, target, lock_key, 'alert', 1, hash FROM wanted
+  WHERE episode_id IS NOT NULL
   ON CONFLICT (episode_id, playbook, target) WHERE episode_id IS NOT NULL DO NOTHING
   RETURNING id
 ), begun AS (
   INSERT INTO paramedic.run_events (run_id, seq, event, prev_hash, hash)
   SELECT w.id, 1, w.event::json, w.prev_hash, w.hash FROM wanted w JOIN created USING (id)
 ), known AS (
-  SELECT w.index, coalesce(c.id, r.id) AS id, w.playbook, w.target, c.id IS NOT NULL AS created
-  FROM wanted w
-  LEFT JOIN created c ON c.id = w.id
-  LEFT JOIN paramedic.runs r ON c.id IS NULL
-    AND r.episode_id = w.episode_id AND r.playbook = w.playbook AND r.target = w.target
+  SELECT w.index, w.playbook, w.target, c.id IS NOT NULL AS created,
+    coalesce(c.id, (SELECT r.id FROM paramedic.runs r
+      WHERE r.episode_id = w.episode_id AND r.playbook = w.playbook AND r.target = w.target)) AS id
+  FROM wanted w LEFT JOIN created c USING (id)
+), answers AS (
+  SELECT index, json_agg(json_build_object('id', id, 'playbook', playbook, 'target', target, 'created', created)) AS runs
+  FROM known WHERE id IS NOT NULL GROUP BY index
 )
 SELECT timely.index::int AS index, coalesce(seen.id, timely.id) AS id, seen.id IS NULL AS superseded,
-  coalesce((SELECT json_agg(json_build_object('id', k.id, 'playbook', k.playbook, 'target', k.target, 'created', k.created))
-    FROM known k WHERE k.index = timely.index AND k.id IS NOT NULL), '[]'::json) AS runs
-FROM timely LEFT JOIN seen USING (source, fingerprint)
+  coalesce(answers.runs, '[]'::json) AS runs
+FROM timely LEFT JOIN seen USING (source, fingerprint) LEFT JOIN answers USING (index)
 WHERE seen.id IS NOT NULL OR EXISTS (
   SELECT FROM paramedic.episodes e WHERE e.source = timely.source AND e.fingerprint = timely.fingerprint
     AND e.status = 'firing' AND e.starts_at < timely.starts_at)`;
