@@ -1,8 +1,13 @@
 #!/usr/bin/env node
 /** Parses the command line and starts what it asks for. Exit codes: 0 done, 1 the answer is no, 2 wrong usage or configuration. */
 
+import { createInterface } from "node:readline/promises";
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
-import { check, migrateOnly, type Role, serve } from "./main.ts";
+import { createClient } from "./cli/client.ts";
+import { cancelRun, decideRun, listRuns, setSwitch, showRun, startRun, type Terminal } from "./cli/commands.ts";
+import { clientSettings } from "./config/client.ts";
+import { parseDuration } from "./domain/duration.ts";
+import type { Role } from "./main.ts";
 
 const program = new Command("paramedic")
   .description("The first responder of an on-call team.")
@@ -21,6 +26,8 @@ program
   )
   .option("--host <name>", "the host whose steps this worker serves too", hostName)
   .action(async (options: { config?: string; role: Role; host?: string }) => {
+    // Loaded only here: the commands that speak with a running service should answer at once.
+    const { serve } = await import("./main.ts");
     process.exitCode = await serve({ file: options.config ?? null, role: options.role, host: options.host ?? null });
   });
 
@@ -29,6 +36,7 @@ program
   .description("load configuration and playbooks and print every problem as file:line: message")
   .addOption(configOption())
   .action(async (options: { config?: string }) => {
+    const { check } = await import("./main.ts");
     process.exitCode = await check({ file: options.config ?? null });
   });
 
@@ -37,8 +45,125 @@ program
   .description("apply the database migrations and exit")
   .addOption(configOption())
   .action(async (options: { config?: string }) => {
+    const { migrateOnly } = await import("./main.ts");
     process.exitCode = await migrateOnly({ file: options.config ?? null });
   });
+
+interface ClientOptions {
+  readonly url?: string;
+  readonly json?: boolean;
+}
+
+/** A command that speaks with a running Paramedic, as the owner of PARAMEDIC_TOKEN. */
+function clientCommand(usage: string, description: string): Command {
+  return program
+    .command(usage)
+    .description(description)
+    .option("--url <url>", "where Paramedic listens (PARAMEDIC_URL; else http://127.0.0.1:9095)")
+    .option("--json", "print the API's JSON");
+}
+
+async function speak(options: ClientOptions, command: (terminal: Terminal) => Promise<number>): Promise<void> {
+  const found = clientSettings({ url: options.url ?? null });
+  if ("problem" in found) {
+    process.stderr.write(`${found.problem}\n`);
+    process.exitCode = 2;
+    return;
+  }
+  process.exitCode = await command({
+    client: createClient(found.settings),
+    json: options.json ?? false,
+    out: (line) => void process.stdout.write(`${line}\n`),
+    err: (line) => void process.stderr.write(`${line}\n`),
+    confirm,
+  });
+}
+
+clientCommand("runs", "list the newest runs")
+  .option("--state <state>", "ready, running, waiting or ended")
+  .option("--outcome <outcome>", "only those that ended so")
+  .option("--playbook <name>")
+  .option("--target <name>")
+  .option("--limit <number>", "how many", "20")
+  .action(({ url, json, ...filter }: ClientOptions & Record<string, string>) =>
+    speak({ ...(url ? { url } : {}), ...(json ? { json: true } : {}) }, (terminal) => listRuns(terminal, filter)),
+  );
+
+clientCommand("show <run>", "tell the story of a run")
+  .option("--follow", "go on telling until it ends; exit 0 only where it is fixed or there was nothing to do")
+  .action((run: string, options: ClientOptions & { follow?: boolean }) =>
+    speak(options, (terminal) => showRun(terminal, run, options.follow ?? false)),
+  );
+
+clientCommand("run <playbook> [target] [inputs...]", "start a playbook; inputs are name=value")
+  .requiredOption("--reason <text>", "why, for those who read the run afterwards")
+  .option("--dry-run", "plan everything, change nothing")
+  .option("--follow", "tell its story until it ends")
+  .action(
+    (
+      playbook: string,
+      target: string | undefined,
+      inputs: string[],
+      options: ClientOptions & { reason: string; dryRun?: boolean; follow?: boolean },
+    ) =>
+      speak(options, (terminal) =>
+        startRun(terminal, {
+          playbook,
+          target: target === undefined || target.includes("=") ? null : target,
+          inputs: target?.includes("=") ? [target, ...inputs] : inputs,
+          reason: options.reason,
+          dryRun: options.dryRun ?? false,
+          follow: options.follow ?? false,
+        }),
+      ),
+  );
+
+clientCommand("cancel <run>", "stop a run before its next change")
+  .requiredOption("--reason <text>", "why")
+  .action((run: string, options: ClientOptions & { reason: string }) =>
+    speak(options, (terminal) => cancelRun(terminal, run, options.reason)),
+  );
+
+for (const decision of ["approve", "decline"] as const) {
+  clientCommand(`${decision} <run>`, `show what a run asks for and ${decision} exactly that`)
+    .option("--reason <text>", "why")
+    .option("--yes", "do not ask again")
+    .action((run: string, options: ClientOptions & { reason?: string; yes?: boolean }) =>
+      speak(options, (terminal) =>
+        decideRun(terminal, run, decision, { reason: options.reason ?? null, yes: options.yes ?? false }),
+      ),
+    );
+}
+
+clientCommand("pause [duration]", "turn the kill switch on: nothing is started any more")
+  .requiredOption("--reason <text>", "why")
+  .action((duration: string | undefined, options: ClientOptions & { reason: string }) =>
+    speak(options, (terminal) =>
+      setSwitch(terminal, { paused: true, reason: options.reason, until: duration ? untilOf(duration) : null }),
+    ),
+  );
+
+clientCommand("resume", "turn the kill switch off")
+  .requiredOption("--reason <text>", "why")
+  .action((options: ClientOptions & { reason: string }) =>
+    speak(options, (terminal) => setSwitch(terminal, { paused: false, reason: options.reason, until: null })),
+  );
+
+function untilOf(duration: string): string {
+  const ms = parseDuration(duration);
+  if (ms === null) throw new InvalidArgumentError("a duration is needed, such as 30m or 2h.");
+  return new Date(Date.now() + ms).toISOString();
+}
+
+async function confirm(question: string): Promise<boolean | null> {
+  if (!process.stdin.isTTY) return null;
+  const terminal = createInterface({ input: process.stdin, output: process.stderr });
+  try {
+    return /^y(es)?$/i.test((await terminal.question(question)).trim());
+  } finally {
+    terminal.close();
+  }
+}
 
 function hostName(value: string): string {
   if (!/^[A-Za-z0-9]([A-Za-z0-9.-]{0,252})$/.test(value)) throw new InvalidArgumentError("a host name is needed.");
@@ -49,5 +174,6 @@ try {
   await program.parseAsync();
 } catch (error) {
   if (!(error instanceof CommanderError)) throw error;
+  if (error instanceof InvalidArgumentError) process.stderr.write(`${error.message}\n`);
   process.exitCode = error.exitCode === 0 ? 0 : 2;
 }

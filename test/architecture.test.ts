@@ -27,7 +27,8 @@ const rules: Readonly<Record<string, Rule>> = {
   "ids.ts": { ours: [], npm: ["uuid"] },
   "app.ts": { ours: ["*"], npm: [] },
   "main.ts": { ours: ["app.ts", "config", "log.ts"], npm: [] },
-  "cli.ts": { ours: ["app.ts", "main.ts", "config", "log.ts"], npm: ["commander"] },
+  "cli.ts": { ours: ["main.ts", "cli", "config", "domain"], npm: ["commander"] },
+  cli: { ours: ["domain"], npm: [] },
 };
 
 interface Source {

@@ -2,7 +2,10 @@
 
 import type { Alert, IgnoredReason } from "../domain/alert.ts";
 import type { Trigger } from "../domain/event.ts";
+import type { JsonObject } from "../domain/json.ts";
+import type { Playbook } from "../domain/playbook.ts";
 import { type Target, targetByLabel } from "../domain/target.ts";
+import { checkInputs } from "./inputs.ts";
 import type { LoadedPlaybook } from "./load.ts";
 
 export interface NewRun {
@@ -11,7 +14,7 @@ export interface NewRun {
   readonly playbookHash: string;
   readonly target: string | null;
   readonly trigger: Trigger;
-  readonly inputs: Readonly<Record<string, never>>;
+  readonly inputs: JsonObject;
   readonly dryRun: boolean;
 }
 
@@ -114,11 +117,18 @@ function answerTo(
         annotations: alert.annotations,
         partial,
       },
-      inputs: {},
+      inputs: defaultInputs(playbook),
       dryRun: false,
     });
   }
   return { runs, reason: runs.length === 0 ? "no-target" : null };
+}
+
+/** An alert gives no inputs; loading has made sure that each has a default or can be left out. */
+function defaultInputs(playbook: Playbook): JsonObject {
+  if (playbook.on.request === null) return {};
+  const checked = checkInputs(playbook, {});
+  return checked.ok ? checked.inputs : {};
 }
 
 /** The name of the target; null where the playbook has none; undefined where the alert selects none. */

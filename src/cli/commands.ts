@@ -1,0 +1,178 @@
+/** What an engineer can do from a terminal: see runs, start, stop and decide them, over the REST API. Each returns an exit code. */
+
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Answer, Client } from "./client.ts";
+import {
+  approvalLines,
+  type ListedRun,
+  plain,
+  runLines,
+  type ShownApproval,
+  type ShownRun,
+  storyLines,
+} from "./print.ts";
+
+/** The terminal. */
+export interface Terminal {
+  readonly client: Client;
+  /** Machine-readable answers: the API's own JSON. */
+  readonly json: boolean;
+  out(line: string): void;
+  err(line: string): void;
+  /** Asks a person; null where nobody can answer. */
+  confirm(question: string): Promise<boolean | null>;
+}
+
+interface SwitchState {
+  readonly paused: boolean;
+  readonly reason: string | null;
+  readonly by: string | null;
+  readonly until: string | null;
+}
+
+const followEveryMs = 500;
+
+export async function listRuns(terminal: Terminal, filter: Readonly<Record<string, string>>): Promise<number> {
+  const answer = await terminal.client.get<{ runs: readonly ListedRun[] }>(
+    `/api/v1/runs?${new URLSearchParams(filter)}`,
+  );
+  return show(terminal, answer, ({ runs }) => (runs.length > 0 ? runLines(runs) : ["no such runs"]));
+}
+
+export async function showRun(terminal: Terminal, id: string, follow: boolean): Promise<number> {
+  if (follow && !terminal.json) return followRun(terminal, id);
+  const answer = await runOf(terminal, id);
+  return show(terminal, answer, (run) => [...runLines([run]), ...storyLines(run.events), ...openQuestions(run)]);
+}
+
+/** Starts a playbook; `inputs` are `name=value`, whose values are JSON where they can be read as such. */
+export async function startRun(
+  terminal: Terminal,
+  request: {
+    readonly playbook: string;
+    readonly target: string | null;
+    readonly inputs: readonly string[];
+    readonly reason: string;
+    readonly dryRun: boolean;
+    readonly follow: boolean;
+  },
+): Promise<number> {
+  const inputs = parseInputs(request.inputs);
+  if ("problem" in inputs) return refuse(terminal, inputs.problem, 2);
+  const answer = await terminal.client.send<ShownRun>("POST", "/api/v1/runs", {
+    playbook: request.playbook,
+    ...(request.target === null ? {} : { target: request.target }),
+    inputs: inputs.values,
+    reason: request.reason,
+    dryRun: request.dryRun,
+  });
+  const code = show(terminal, answer, oneRun);
+  return answer.ok && request.follow && !terminal.json ? followRun(terminal, answer.value.id) : code;
+}
+
+export async function cancelRun(terminal: Terminal, id: string, reason: string): Promise<number> {
+  const path = `/api/v1/runs/${encodeURIComponent(id)}/cancel`;
+  return show(terminal, await terminal.client.send<ShownRun>("POST", path, { reason }), () => [
+    "it stops before its next change",
+  ]);
+}
+
+/** Decides the open question of a run. What is sent is the digest of exactly the effects that were shown. */
+export async function decideRun(
+  terminal: Terminal,
+  id: string,
+  decision: "approve" | "decline",
+  options: { readonly reason: string | null; readonly yes: boolean },
+): Promise<number> {
+  const run = await runOf(terminal, id);
+  if (!run.ok) return refuse(terminal, run.message, 1);
+  const question = run.value.approvals.find(({ state }) => state === "pending");
+  if (!question)
+    return refuse(terminal, "this run does not ask for anything; `paramedic show` tells where it stands", 1);
+  if (!terminal.json) for (const line of approvalLines(question)) terminal.out(line);
+  if (!options.yes) {
+    const sure = await terminal.confirm(`${decision} this? [y/N] `);
+    if (sure === null)
+      return refuse(terminal, "nobody can be asked here; repeat with --yes to decide what was just shown", 2);
+    if (!sure) return refuse(terminal, "nothing was decided", 1);
+  }
+  const answer = await terminal.client.send<ShownApproval>("POST", `/api/v1/approvals/${question.id}`, {
+    decision,
+    digest: question.digest,
+    ...(options.reason === null ? {} : { reason: options.reason }),
+  });
+  return show(terminal, answer, ({ state }) => [
+    state === "pending" ? "counted; another person must approve too" : state,
+  ]);
+}
+
+export async function setSwitch(
+  terminal: Terminal,
+  change: { readonly paused: boolean; readonly reason: string; readonly until: string | null },
+): Promise<number> {
+  const answer = await terminal.client.send<SwitchState>("PUT", "/api/v1/switch", change);
+  return show(terminal, answer, (state) =>
+    state.paused
+      ? [`paused${state.until ? ` until ${state.until}` : ""}: nothing is started; \`paramedic resume\` ends it`]
+      : ["automation is on"],
+  );
+}
+
+async function followRun(terminal: Terminal, id: string): Promise<number> {
+  let told = 0;
+  let asked: string | null = null;
+  for (;;) {
+    const answer = await runOf(terminal, id);
+    if (!answer.ok) return refuse(terminal, answer.message, 1);
+    const run = answer.value;
+    for (const line of storyLines(run.events.filter(({ seq }) => seq > told))) terminal.out(line);
+    told = run.events.at(-1)?.seq ?? told;
+    if (run.state === "ended") return run.outcome === "fixed" || run.outcome === "nothing-to-do" ? 0 : 1;
+    const open = run.approvals.find(({ state }) => state === "pending");
+    if (open && open.id !== asked) for (const line of openQuestions(run)) terminal.out(line);
+    asked = open?.id ?? asked;
+    await sleep(followEveryMs);
+  }
+}
+
+function openQuestions(run: ShownRun): readonly string[] {
+  return run.approvals.some(({ state }) => state === "pending")
+    ? [`it waits for people: paramedic approve ${run.id}, or paramedic decline ${run.id}`]
+    : [];
+}
+
+function oneRun(run: ShownRun): readonly string[] {
+  return runLines([run]);
+}
+
+function runOf(terminal: Terminal, id: string): Promise<Answer<ShownRun>> {
+  return terminal.client.get<ShownRun>(`/api/v1/runs/${encodeURIComponent(id)}`);
+}
+
+function show<T>(terminal: Terminal, answer: Answer<T>, lines: (value: T) => readonly string[]): number {
+  if (!answer.ok) return refuse(terminal, answer.message, 1);
+  if (terminal.json) terminal.out(JSON.stringify(answer.value, null, 2));
+  else for (const line of lines(answer.value)) terminal.out(line);
+  return 0;
+}
+
+function refuse(terminal: Terminal, message: string, code: number): number {
+  terminal.err(plain(message));
+  return code;
+}
+
+function parseInputs(
+  given: readonly string[],
+): { readonly values: Record<string, unknown> } | { readonly problem: string } {
+  const values: Record<string, unknown> = Object.create(null);
+  for (const one of given) {
+    const at = one.indexOf("=");
+    if (at < 1) return { problem: `'${one}' is no input; write name=value` };
+    values[one.slice(0, at)] = valueOf(one.slice(at + 1));
+  }
+  return { values };
+}
+
+function valueOf(text: string): unknown {
+  return /^(true|false|-?\d+(\.\d+)?)$/.test(text) ? JSON.parse(text) : text;
+}

@@ -1,0 +1,150 @@
+/** A run's history as people read it: one sentence for each event, the same in a terminal, a message or a mail. */
+
+import { formatDuration } from "./duration.ts";
+import type { AskReason, BudgetUse, Outcome, RunEvent, Trigger } from "./event.ts";
+import type { Json } from "./json.ts";
+
+/** One event told. `details` are lines that belong to it, such as the effects of a plan. */
+export interface Telling {
+  readonly at: string;
+  readonly text: string;
+  readonly details: readonly string[];
+  /** `good` and `bad` are endings and measurements; `ask` waits for people. */
+  readonly tone: "plain" | "good" | "bad" | "ask";
+}
+
+/** Tells one event. Values of labels and outputs stand in it as they are: escape them for where they are shown. */
+export function tell(event: RunEvent): Telling {
+  const { text, details = [], tone = "plain" } = sentence(event);
+  return { at: event.at, text, details, tone };
+}
+
+interface Sentence {
+  readonly text: string;
+  readonly details?: readonly string[];
+  readonly tone?: Telling["tone"];
+}
+
+function sentence(event: RunEvent): Sentence {
+  switch (event.type) {
+    case "created":
+      return {
+        text: `${startedBy(event.trigger)}: playbook '${event.playbook}'${event.target ? ` on ${event.target}` : ""}${event.dryRun ? ", dry run" : ""}`,
+      };
+    case "taken-over":
+      return { text: `Its worker stopped; ${event.worker} goes on` };
+    case "step-skipped":
+      return { text: `Skipped ${event.step}: '${event.condition}' does not hold` };
+    case "step-observed":
+      return { text: `Looked (${event.step}): ${brief(event.output)}` };
+    case "step-planned":
+      return event.effects.length === 0
+        ? { text: `Planned ${event.step}: nothing to do` }
+        : { text: `Planned ${event.step}: ${count(event.effects.length, "effect")}`, details: event.effects };
+    case "rails-checked":
+      return { text: `Checked the rails of ${event.step}: ${rails(event.budget, event.coolDownUntil)}` };
+    case "approval-requested":
+      return {
+        text: `Asks for approval of ${event.step} (${event.reasons.map(whyAsked).join(", ")}), until ${event.expiresAt}`,
+        details: event.effects,
+        tone: "ask",
+      };
+    case "approval-answered":
+      return {
+        text: `${event.by} ${event.decision === "approve" ? "approved" : "declined"} ${event.step}${event.reason ? `: ${event.reason}` : ""}${event.state === "pending" ? "; another approval is needed" : ""}`,
+      };
+    case "approval-expired":
+      return { text: `Nobody answered about ${event.step} in time`, tone: "bad" };
+    case "approval-voided":
+      return { text: `The question about ${event.step} was withdrawn: ${event.reason}` };
+    case "step-started":
+      return { text: `Applies ${event.step}, exactly as planned` };
+    case "step-finished":
+      return { text: `Applied ${event.step}: ${brief(event.result)}` };
+    case "step-failed":
+      return {
+        text: `Failed ${event.step} (${event.during}): ${event.reason}${event.retryable ? "; it may be tried again" : ""}`,
+        tone: "bad",
+      };
+    case "step-in-doubt":
+      return { text: `Whether ${event.step} took effect is not known: ${event.reason}`, tone: "bad" };
+    case "step-probed":
+      return { text: `Asked the system whether ${event.step} took effect: ${event.answer}` };
+    case "verification-checked":
+      return {
+        text: `Measured: ${event.passed ? "as expected" : "not as expected"}, ${event.reason ?? brief(event.output)}`,
+        tone: event.passed ? "good" : "bad",
+      };
+    case "alert-resolved":
+      return { text: "The alert resolved" };
+    case "cancel-requested":
+      return { text: `${event.by} cancels: ${event.reason}` };
+    case "escalated":
+      return { text: `Handed over to people${event.policy ? ` (${event.policy})` : ""}: ${event.reason}`, tone: "bad" };
+    case "ended":
+      return { text: `Ended ${event.outcome}: ${event.reason}`, tone: toneOf(event.outcome) };
+    default:
+      return event satisfies never;
+  }
+}
+
+function startedBy(trigger: Trigger): string {
+  switch (trigger.kind) {
+    case "alert":
+      return `${trigger.labels["alertname"] ?? "An alert"} fires since ${trigger.startsAt}`;
+    case "request":
+      return `${trigger.by} asked (${trigger.reason})`;
+    case "schedule":
+      return `Scheduled for ${trigger.due}`;
+  }
+}
+
+function whyAsked(reason: AskReason): string {
+  const words: Readonly<Record<AskReason, string>> = {
+    "playbook-asks": "the playbook asks for it",
+    "risk-high": "its risk is high",
+    "risk-irreversible": "it cannot be undone",
+    "budget-spent": "the budget is spent",
+  };
+  return words[reason];
+}
+
+function rails(budget: readonly BudgetUse[], coolDownUntil: string | null): string {
+  const uses = budget.map(({ used, limit, windowMs }) => `${used} of ${limit} in ${formatDuration(windowMs)}`);
+  return [...uses, coolDownUntil ? `cool-down until ${coolDownUntil}` : "no cool-down in force"].join(", ");
+}
+
+function toneOf(outcome: Outcome): Telling["tone"] {
+  return outcome === "fixed" || outcome === "nothing-to-do" || outcome === "resolved" ? "good" : "bad";
+}
+
+function count(number: number, word: string): string {
+  return `${number} ${word}${number === 1 ? "" : "s"}`;
+}
+
+const longestBrief = 160;
+
+/** The fields of a flat value, lists by their length; long ones are cut. */
+function brief(value: Json): string {
+  if (value === null) return "nothing more to tell";
+  const text =
+    typeof value === "object" && !Array.isArray(value)
+      ? fields(value as { readonly [key: string]: Json })
+      : leaf(value);
+  return text.length > longestBrief ? `${text.slice(0, longestBrief - 1)}…` : text;
+}
+
+function fields(value: { readonly [key: string]: Json }): string {
+  const told = Object.entries(value).map(([name, one]) => `${name} ${leaf(one)}`);
+  return told.length > 0 ? told.join(", ") : "nothing more to tell";
+}
+
+function leaf(value: Json): string {
+  if (Array.isArray(value))
+    return value.length <= 3 && value.every((one) => typeof one !== "object")
+      ? `[${value.join(", ")}]`
+      : `${value.length}`;
+  if (typeof value === "number") return String(Math.round(value * 100) / 100);
+  if (typeof value === "object") return value === null ? "none" : "{…}";
+  return String(value);
+}

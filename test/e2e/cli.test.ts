@@ -1,0 +1,122 @@
+/** The command line as an on-call engineer uses it: a real service, a real database in trouble, the compiled program. */
+
+import { join } from "node:path";
+import { createPatient, type Patient, type Session } from "../actions/postgres/patient.ts";
+import { builtProgram } from "../support/built.ts";
+import { sharedPostgres } from "../support/postgres.ts";
+import { startNode } from "../support/process.ts";
+import { type Service, startService, tokens } from "../support/service.ts";
+import { until } from "../support/until.ts";
+
+const playbook = `
+name: cancel-after-approval
+summary: Cancel what holds the database, after somebody looked.
+on:
+  alerts: ['alertname="DatabaseOverload"']
+  request: true
+  inputs: { olderThanSeconds: { type: integer, default: 1 } }
+target: { label: service }
+steps:
+  - { id: cancel, do: postgres.cancel-queries, with: { olderThanSeconds: "\${{ inputs.olderThanSeconds }}" }, approval: always }
+verify:
+  - { do: postgres.activity, expect: output.longestSeconds < 1, within: 10s, every: 1s }
+`;
+
+let patient: Patient;
+let service: Service;
+let long: Session;
+
+beforeAll(async () => {
+  const databases = await sharedPostgres();
+  patient = await createPatient(databases);
+  const { postgres } = patient.target;
+  if (!postgres) throw new Error("the patient has no database");
+  service = await startService({
+    databaseUrl: await databases.newDatabase(),
+    playbooks: [playbook],
+    targets: { ward: { labels: { service: ["ward"] }, postgres } },
+  });
+  long = await patient.session();
+  long.start("SELECT pg_sleep(600)");
+  await until(
+    async () =>
+      (
+        await patient.admin(
+          "SELECT FROM pg_stat_activity WHERE pid = $1 AND state = 'active' AND now() - query_start > interval '2 s'",
+          [long.pid],
+        )
+      ).length === 1,
+    { what: "the query to be old enough" },
+  );
+});
+
+afterAll(async () => {
+  await service.stop();
+  await patient.closeSessions();
+});
+
+async function paramedic(args: readonly string[], token: string | null = tokens.approver) {
+  const child = await startNode(join(await builtProgram(), "cli.js"), args, {
+    env: {
+      PATH: process.env["PATH"] ?? "",
+      PARAMEDIC_URL: service.url,
+      ...(token === null ? {} : { PARAMEDIC_TOKEN: token }),
+    },
+  });
+  const { code } = await child.exited;
+  return { code, output: child.output() };
+}
+
+test("a run is asked for, shown, refused to its own requester, approved exactly as shown, and told to its end", async () => {
+  const started = await paramedic(
+    ["run", "cancel-after-approval", "ward", "--reason", "it is slow", "--json"],
+    tokens.operator,
+  );
+  expect(started.code).toBe(0);
+  const { id } = JSON.parse(started.output) as { id: string };
+  await until(async () => (await service.run(id)).waitingFor === "approval", { what: "the run to ask" });
+
+  expect((await paramedic(["runs", "--state", "waiting"])).output).toMatch(
+    new RegExp(`${id}\\s+waits: approval\\s+cancel-after-approval\\s+ward`),
+  );
+  const shown = await paramedic(["show", id]);
+  expect(shown.output).toContain("api:operator asked (it is slow): playbook 'cancel-after-approval' on ward");
+  expect(shown.output).toContain(`paramedic approve ${id}`);
+
+  const undecided = await paramedic(["approve", id]);
+  expect(undecided).toMatchObject({ code: 2 });
+  expect(undecided.output).toContain(String(long.pid));
+  expect(undecided.output).toContain("repeat with --yes");
+  expect(await paramedic(["approve", id, "--yes"], tokens.operator)).toMatchObject({ code: 1 });
+
+  const approved = await paramedic(["approve", id, "--yes", "--reason", "seen"]);
+  expect(approved).toMatchObject({ code: 0 });
+  const told = await paramedic(["show", id, "--follow"]);
+  expect(told.output).toContain("api:approver approved cancel: seen");
+  expect(told.output).toContain("Ended fixed");
+  expect(told.code).toBe(0);
+  expect((await paramedic(["cancel", id, "--reason", "late"])).code).toBe(1);
+});
+
+test("pause stops what starts, resume lets it go on", async () => {
+  expect(await paramedic(["pause", "1h", "--reason", "incident"])).toMatchObject({ code: 0 });
+  const run = await service.fire({ alertname: "DatabaseOverload", service: "ward" });
+  await until(async () => (await service.run(run)).waitingFor === "switch", { what: "the run to wait for the switch" });
+  expect(await paramedic(["resume", "--reason", "over"])).toMatchObject({ code: 0 });
+  expect(await service.ended(run)).toMatchObject({ outcome: "nothing-to-do" });
+});
+
+test.each([
+  ["no token", ["runs"], null, 2, "PARAMEDIC_TOKEN is not set"],
+  ["a wrong token", ["runs"], "not-the-token-at-all", 1, "bearer token"],
+  ["an unknown playbook", ["run", "nothing", "ward", "--reason", "x"], tokens.operator, 1, "playbook"],
+  ["a missing reason", ["run", "cancel-after-approval", "ward"], tokens.operator, 2, "--reason"],
+  ["a wrong input", ["run", "cancel-after-approval", "ward", "older=1", "--reason", "x"], tokens.operator, 1, "older"],
+  ["a run that is none", ["show", "nonsense"], tokens.approver, 1, "run"],
+  ["an unknown command", ["heal"], tokens.approver, 2, "heal"],
+  ["a wrong duration", ["pause", "soon", "--reason", "x"], tokens.approver, 2, "duration"],
+] as const)("%s is said in a sentence, with its exit code", async (_, args, token, code, words) => {
+  const answer = await paramedic(args, token);
+  expect(answer.output).toContain(words);
+  expect(answer.code).toBe(code);
+});
