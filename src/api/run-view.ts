@@ -88,7 +88,15 @@ export function runView(
   };
 }
 
-const explained: ReadonlySet<StepState> = new Set(["skipped", "planned", "waiting-for-approval", "in-doubt", "failed"]);
+const explained: ReadonlySet<StepState> = new Set([
+  "skipped",
+  "planned",
+  "waiting-for-approval",
+  "declined",
+  "expired",
+  "in-doubt",
+  "failed",
+]);
 
 function stepView(id: string, action: string | null, at: StepProgress): StepView {
   return {

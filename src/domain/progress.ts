@@ -11,6 +11,8 @@ export type StepState =
   | "planned"
   | "waiting-for-approval"
   | "approved"
+  | "declined"
+  | "expired"
   | "started"
   | "in-doubt"
   | "done"
@@ -179,7 +181,7 @@ function advance(step: StepProgress, event: StepEvent): StepProgress {
     case "approval-answered":
       return answered(step, event);
     case "approval-expired":
-      return closed(step, event.approval, "expired", "nobody decided in time");
+      return { ...closed(step, event.approval, "expired", "nobody decided in time"), state: "expired" };
     case "approval-voided":
       return { ...closed(step, event.approval, "voided", event.reason), state: "planned" };
     case "step-started":
@@ -224,7 +226,7 @@ function answered(step: StepProgress, event: Extract<StepEvent, { type: "approva
   if (step.approval?.id !== event.approval) return step;
   return {
     ...step,
-    state: event.state === "approved" ? "approved" : step.state,
+    state: event.state === "pending" ? step.state : event.state,
     reason: event.decision === "decline" ? (event.reason ?? "declined") : step.reason,
     approval: {
       ...step.approval,
