@@ -21,6 +21,7 @@ const rules: Readonly<Record<string, Rule>> = {
   http: { ours: ["domain"], npm: ["express", "zod"] },
   webhook: { ours: ["domain", "http"], npm: ["express", "zod"] },
   api: { ours: ["domain", "http"], npm: ["express", "zod"] },
+  oncall: { ours: ["domain"], npm: ["@slack/bolt", "@pagerduty/pdjs", "nodemailer"] },
   config: { ours: ["domain"], npm: ["zod", "yaml"] },
   telemetry: { ours: ["domain"], npm: ["prom-client"] },
   "log.ts": { ours: ["domain"], npm: ["pino"] },
