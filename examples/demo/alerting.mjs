@@ -4,7 +4,7 @@ import { execFile } from "node:child_process";
 import { access, constants, mkdir, readFile, writeFile } from "node:fs/promises";
 import { delimiter, join, resolve } from "node:path";
 import { promisify } from "node:util";
-import { bearer, freePort, pause, start } from "./service.mjs";
+import { bearer, freePort, pause, start } from "./paramedic.mjs";
 
 const program = "prometheus-alertmanager";
 /** Where get-alertmanager.sh puts it. */

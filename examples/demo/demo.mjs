@@ -5,14 +5,14 @@
  */
 
 import { randomBytes } from "node:crypto";
-import { chmod, cp, mkdir, mkdtemp, rm } from "node:fs/promises";
+import { chmod, cp, mkdir, mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { startAlerting } from "./alerting.mjs";
 import { narrate } from "./narrate.mjs";
+import { firstRun, follow, get, startParamedic } from "./paramedic.mjs";
 import { examine, openSessions, startPatient } from "./patient.mjs";
 import { countdown, happened, heading, paint, table } from "./screen.mjs";
-import { firstRun, follow, get, startService } from "./service.mjs";
 
 /** The playbook's `olderThanSeconds`, and a moment more. */
 const patienceMs = 5_500;
@@ -53,38 +53,38 @@ async function demo() {
     (row, line) => (row[3] === "runs for two hours" ? paint("yellow", line) : line),
   );
 
-  const service = await opened(
+  const paramedic = await opened(
     () =>
-      startService(folder, {
+      startParamedic(folder, {
         ALERTMANAGER_TOKEN: tokens.alertmanager,
         DEMO_TOKEN: tokens.demo,
         PATIENT_DATABASE_URL: patient.paramedicUrl,
       }),
     (one) => one.stop(),
   );
-  heading("The doctor", `Paramedic at ${service.url}, with a database of its own`);
-  const { playbooks } = await get(service.url, tokens.demo, "/api/v1/playbooks");
+  heading("The doctor", `Paramedic at ${paramedic.url}, with a database of its own`);
+  const { playbooks } = await get(paramedic.url, tokens.demo, "/api/v1/playbooks");
   table([
     ["knows", `the playbook ${playbooks[0].name}: ${playbooks[0].summary}`],
     ["may", "see all sessions of the patient and cancel queries there; its role is no superuser"],
   ]);
 
-  const webhook = { url: `${service.url}/webhooks/alertmanager`, token: tokens.alertmanager };
+  const webhook = { url: `${paramedic.url}/webhooks/alertmanager`, token: tokens.alertmanager };
   const alerting = await opened(
     () => startAlerting(folder, webhook),
     (one) => one.stop(),
   );
-  const { alertname, service: label } = alerting.labels;
-  heading("The alert", `${alertname} for service ${label}`);
+  const { alertname, service } = alerting.labels;
+  heading("The alert", `${alertname} for service ${service}`);
   await countdown("waiting until the three have run for more than five seconds", startedAt + patienceMs);
   console.log(`  ${alerting.how}`);
 
   heading("The run", "what Paramedic does, as it happens");
   const firedAt = Date.now();
   await alerting.fire();
-  const run = await firstRun(service.url, tokens.demo, 20_000);
+  const run = await firstRun(paramedic.url, tokens.demo, 20_000);
   let outcome = null;
-  for await (const event of follow(service.url, tokens.demo, run, 60_000)) {
+  for await (const event of follow(paramedic.url, tokens.demo, run, 60_000)) {
     happened({ after: Math.max(0, Date.parse(event.at) - firedAt), ...narrate(event) });
     if (event.type === "ended") outcome = event.outcome;
   }
@@ -97,15 +97,14 @@ async function demo() {
     (row, line) => (row[4] ? paint("red", line) : line),
   );
   const healed = outcome === "fixed" && right.every(Boolean);
-  console.log(
-    healed
-      ? paint(
-          "green",
-          "\n  Exactly the three were cancelled, the others were left alone, and that it helped was measured.",
-        )
-      : paint("red", `\n  This went wrong: the outcome is ${outcome}. Paramedic's own log is ${service.logFile}`),
-  );
-  return { healed, url: service.url, token: tokens.demo, run };
+  if (healed) {
+    const sentence = "Exactly the three were cancelled, the others were left alone, and that it helped was measured.";
+    console.log(paint("green", `\n  ${sentence}`));
+  } else {
+    console.log(paint("red", `\n  This went wrong: the outcome is ${outcome}. The end of Paramedic's own log:`));
+    console.log((await readFile(paramedic.logFile, "utf8")).trimEnd().split("\n").slice(-10).join("\n"));
+  }
+  return { healed, url: paramedic.url, token: tokens.demo, run };
 }
 
 /** The server's user, which is another one where this is root, must be able to go there. */

@@ -11,7 +11,7 @@ const usualPort = 9095;
 const startWithinMs = 60_000;
 
 /** Starts `paramedic serve` with `folder/paramedic.yaml` and this environment and nothing else; waits until it is up. */
-export async function startService(folder, environment) {
+export async function startParamedic(folder, environment) {
   const logFile = join(folder, "service.log");
   const child = start(process.execPath, [program, "serve", "--config", join(folder, "paramedic.yaml")], {
     cwd: folder,
