@@ -82,6 +82,13 @@ describe("claim", () => {
     expect((await write(other, after, [happened.takenOver()])).lastSeq).toBe(2);
   });
 
+  test("a run in other hands that was told something is due, and yet not handed over", async () => {
+    const run = await claimedRun(store, ownTarget());
+    await store.requests.cancel(run.id, "ann", "false alarm");
+    expect(await other.claims.claim(run.id)).toBeNull();
+    expect(await store.claims.claim(run.id)).toBeNull();
+  });
+
   test("a run that was given back is not taken over", async () => {
     const run = await claimedRun(store, ownTarget());
     await write(store, run, [], { state: "released" });

@@ -49,6 +49,21 @@ describe("due.take", () => {
     expect([...taken.flat(), ...(await store.due.take(options))].sort()).toEqual([...ids].sort());
   });
 
+  test("passes over a run that somebody is writing to, without waiting", async () => {
+    const [busy, free] = [await storedRun(store, ownTarget()), await storedRun(store, ownTarget())];
+    for (const id of [busy, free]) await age(id, 10);
+    const client = await store.database.people.connect();
+    try {
+      await client.query("BEGIN");
+      await client.query("SELECT FROM paramedic.runs WHERE id = $1 FOR UPDATE", [busy]);
+      expect(await store.due.take(options)).toEqual([free]);
+      await client.query("COMMIT");
+    } finally {
+      client.release();
+    }
+    expect(await store.due.take(options)).toEqual([busy]);
+  });
+
   test("leaves alone what has ended, what waits and what is worked on, and gives what its worker left behind", async () => {
     const ended = await claimedRun(store, ownTarget());
     await write(store, ended, [happened.ended()], { state: "ended", outcome: "fixed" });
