@@ -12,6 +12,8 @@ export type { Role } from "./app.ts";
 const defaultFile = "paramedic.yaml";
 /** What an orderly stop may take beyond the drain, before the process ends itself. Leases make that safe. */
 const hardEndAfterDrainMs = 5_000;
+/** What may be left open after an orderly stop is given this long to close. */
+const lingerMs = 500;
 
 /** Serves until SIGTERM or SIGINT. Resolves with the exit code. */
 export async function serve(options: {
@@ -41,6 +43,8 @@ export async function serve(options: {
     await app.stop();
     clearTimeout(hardEnd);
     log.info({}, "Paramedic has stopped");
+    // A queue whose Redis is away goes on connecting (bullmq#4656), which would keep the process alive for nothing.
+    setTimeout(() => process.exit(0), lingerMs).unref();
     return 0;
   } catch (error) {
     if (error instanceof StartRefused) {

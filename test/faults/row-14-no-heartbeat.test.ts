@@ -1,19 +1,21 @@
 /** Row 14: a worker that cannot reach the store to keep its lease stops its own step before the lease can pass on. */
 
+import { cleaningUp } from "../support/clean-up.ts";
 import { query, sharedPostgres } from "../support/postgres.ts";
-import { killServices, startService } from "../support/service.ts";
+import { startService } from "../support/service.ts";
 import { startTcpProxy } from "../support/tcp-proxy.ts";
 import { until } from "../support/until.ts";
 import { createWard, wardPlaybook } from "../support/ward.ts";
 
 jest.setTimeout(60_000);
-afterEach(killServices);
+const afterwards = cleaningUp();
 
 test.each(["hang", "cut"] as const)(
   "the way to the store is %s: the step is aborted while the lease still holds",
   async (fault) => {
     const server = await sharedPostgres();
     const proxy = await startTcpProxy(server.port);
+    afterwards(() => proxy.stop());
     const ward = await createWard();
     const through = new URL(server.url);
     through.port = String(proxy.port);
@@ -32,8 +34,6 @@ test.each(["hang", "cut"] as const)(
     const [abort] = await query(ward.url, "SELECT at FROM aborts");
     expect(timeOf(abort)).toBeLessThan(timeOf(lease));
     expect(await ward.effects()).toEqual([]);
-    await service.kill();
-    await proxy.stop();
   },
 );
 
