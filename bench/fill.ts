@@ -39,20 +39,20 @@ WITH made AS MATERIALIZED (
   INSERT INTO paramedic.episodes (id, source, fingerprint, status, starts_at, ends_at, labels, annotations, first_seen, last_seen)
   SELECT id, 'alertmanager', left(text, 16), CASE WHEN waits THEN 'firing' ELSE 'resolved' END, at,
     CASE WHEN NOT waits THEN at END,
-    jsonb_build_object('alertname', 'Benchmark', 'service', 'service-' || i % 200, 'severity', 'critical'),
+    jsonb_build_object('alertname', 'Benchmark', 'service', 'service-' || i % 20, 'severity', 'critical'),
     jsonb_build_object('summary', 'Database overload'), at, at
   FROM made
 ), runs AS (
   INSERT INTO paramedic.runs (id, episode_id, playbook, playbook_hash, target, lock_key, trigger, state, waiting_for, outcome,
     due_at, last_seq, last_hash, created_at, ended_at)
-  SELECT id, id, 'playbook-' || i % 50, 'sha256:00', 'target-' || i % 200, 'target-' || i % 200, 'alert',
+  SELECT id, id, 'playbook-' || i % 10, 'sha256:00', 'target-' || i % 20, 'target-' || i % 20, 'alert',
     CASE WHEN waits THEN 'waiting' ELSE 'ended' END,
     CASE WHEN waits THEN (ARRAY['approval', 'verification', 'target'])[1 + i % 3] END,
     CASE WHEN NOT waits THEN (ARRAY['fixed', 'nothing-to-do', 'ineffective'])[1 + i % 3] END,
-    CASE WHEN waits THEN now() + interval '1 hour' ELSE at END, 5, decode(text, 'hex'), at, CASE WHEN NOT waits THEN at END
+    CASE WHEN waits THEN now() + interval '1 hour' ELSE at END, 3, decode(text, 'hex'), at, CASE WHEN NOT waits THEN at END
   FROM made
 )
 INSERT INTO paramedic.run_events (run_id, seq, event, prev_hash, hash)
 SELECT id, seq, json_build_object('at', at, 'type', 'step-observed', 'step', 'step-' || seq,
     'output', json_build_object('status', 200, 'body', text), 'durationMs', 3), decode(text || text, 'hex'), decode(text || text, 'hex')
-FROM made, generate_series(1, 5) AS seq`;
+FROM made, generate_series(1, 3) AS seq`;

@@ -77,7 +77,8 @@ async function open(
       "newest 50 runs": () => reads.runs(everything),
       "page of 50 by key": () => reads.runs({ ...everything, before: middle }),
       "newest 50 of a target": () => reads.runs({ ...everything, target: "target-1" }),
-      "newest 50 ended of a playbook": () => reads.runs({ ...everything, state: "ended", playbook: "playbook-1" }),
+      "newest 50 ended": () => reads.runs({ ...everything, state: "ended" }),
+      "newest 50 of an outcome": () => reads.runs({ ...everything, outcome: "fixed" }),
       "newest 50 firing episodes": () => reads.episodes({ status: "firing", limit: 50, before: null }),
       "dedupe (a repeated alert)": (turn) => receive([fresh[turn] as IncomingAlert]),
       claim: async (turn) => {

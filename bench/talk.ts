@@ -73,7 +73,7 @@ export function answerQuestions<P extends Protocol>(protocol: P): P {
     const reply = await replyTo(protocol, question);
     process.send?.(reply);
   });
-  process.on("disconnect", () => process.exit(0));
+  for (const end of ["disconnect", "SIGTERM"] as const) process.on(end, () => process.exit(0));
   process.send?.("ready");
   return protocol;
 }
