@@ -10,7 +10,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { startAlerting } from "./alerting.mjs";
 import { narrate } from "./narrate.mjs";
-import { firstRun, follow, get, startParamedic } from "./paramedic.mjs";
+import { firstRun, follow, get, program, startParamedic } from "./paramedic.mjs";
 import { examine, openSessions, startPatient } from "./patient.mjs";
 import { countdown, happened, heading, paint, table } from "./screen.mjs";
 
@@ -120,15 +120,17 @@ async function newFolder() {
 function suggest({ url, token, run }) {
   heading("Look around", "everything stays up until Ctrl-C");
   console.log(`
-  export TOKEN=${token} API=${url}/api/v1
-  api() { curl -sS -H "authorization: Bearer $TOKEN" -H "content-type: application/json" "$@"; echo; }
+  export PARAMEDIC_URL=${url} PARAMEDIC_TOKEN=${token}
+  paramedic() { node ${program} "$@"; }
+  api() { curl -sS -H "authorization: Bearer $PARAMEDIC_TOKEN" "$PARAMEDIC_URL$1"; echo; }
 
-  api $API/runs/${run}   # the run: its steps and every event
-  api $API/episodes                                    # the alert as Paramedic knows it
-  api $API/playbooks/database-overload                 # the playbook with its source
-  api $API/../../metrics | grep ^paramedic_            # metrics
-  api $API/runs -d '{"playbook":"database-overload","target":"youtility3","reason":"a look","dryRun":true}'
-  api $API/switch -X PUT -d '{"paused":true,"reason":"the kill switch"}'
+  paramedic show ${run}
+  paramedic run database-overload youtility3 --reason "what would it do now?" --dry-run --follow
+  paramedic pause 1h --reason "the kill switch"
+  paramedic resume --reason "go on"
+  api /api/v1/runs/${run}   # steps, effects and every event as JSON
+  api /api/v1/episodes                                    # the alert as Paramedic knows it
+  api /metrics | grep ^paramedic_
 `);
 }
 

@@ -1,4 +1,6 @@
-/** Turns the events of a run into what a person wants to read. */
+/** Turns the events of the demo's run into what a newcomer wants to read; others are told in Paramedic's own words. */
+
+import { tell } from "../../dist/domain/story.js";
 
 const seconds = (value) => `${Number(value).toFixed(1)} s`;
 const count = (number, one, many = `${one}s`) => `${number} ${number === 1 ? one : many}`;
@@ -40,11 +42,10 @@ export function narrate(event) {
         what: `${event.outcome} (${event.reason})`,
         style: event.outcome === "fixed" ? "green" : "red",
       };
-    case "step-failed":
-    case "step-in-doubt":
-      return { who: event.step, what: `${event.type.slice("step-".length)}: ${event.reason}`, style: "red" };
-    default:
-      return { who: event.step ?? "run", what: event.type };
+    default: {
+      const { text, details, tone } = tell(event);
+      return { who: event.step ?? "run", what: text, more: details, style: tone === "bad" ? "red" : undefined };
+    }
   }
 }
 

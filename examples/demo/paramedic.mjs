@@ -6,7 +6,8 @@ import { createServer } from "node:net";
 import { join, resolve } from "node:path";
 import { createInterface } from "node:readline";
 
-const program = resolve(import.meta.dirname, "../../dist/cli.js");
+/** The program itself. */
+export const program = resolve(import.meta.dirname, "../../dist/cli.js");
 const usualPort = 9095;
 const startWithinMs = 60_000;
 
