@@ -21,6 +21,8 @@ export interface Stop {
 
 /** Facts are stored after this time even where nothing else calls for it, so that people can watch. */
 const showWithinMs = 250;
+/** What a step begins by, the kill switch above all, was read no longer ago than this. */
+const freshMs = 1_000;
 /** A run whose playbook no worker can carry out is given up after this time. */
 const giveUpUnknownPlaybookMs = 10 * 60_000;
 const tryUnknownPlaybookAgainMs = 5_000;
@@ -77,6 +79,7 @@ async function loop(driven: Driven): Promise<void> {
       return;
     }
     if (record.unstoredMs() > showWithinMs && (await put(driven, [], { state: "running" })) === "lost") return;
+    if ((await record.refresh(freshMs)) === "lost") return;
     const history = record.history();
     const run: Run = {
       id: claimed.id,

@@ -15,6 +15,8 @@ export interface Record {
   readonly paused: boolean;
   /** Notes a fact, which stays true whatever else happens to the run. */
   note(happening: Happening): void;
+  /** Reads the history and the kill switch again where what is known of them is older than `ms`. */
+  refresh(ms: number): Promise<"fresh" | "lost">;
   /** For how many milliseconds the oldest fact has not been stored; 0 where all are. */
   unstoredMs(): number;
   /**
@@ -29,14 +31,17 @@ const retryMs = 200;
 /** Starts the record of a run that was just claimed. */
 export function startRecord(store: RunStore, claimed: ClaimedRun, clock: Clock, lease: HeldLease): Record {
   let known: ReloadedRun = claimed;
+  let readAt = performance.now();
   let facts: DatedHappening[] = [];
 
   const dated = (happening: Happening): DatedHappening => ({ at: clock.stamp(), ...happening });
 
   async function reload(): Promise<Stored> {
+    const askedAt = performance.now();
     const reloaded = await persist(lease, () => store.reload(claimed));
     if (!reloaded) return "lost";
     known = reloaded;
+    readAt = askedAt;
     return "moved";
   }
 
@@ -50,6 +55,10 @@ export function startRecord(store: RunStore, claimed: ClaimedRun, clock: Clock, 
     },
     note: (happening) => {
       facts.push(dated(happening));
+    },
+    refresh: async (ms) => {
+      if (performance.now() - readAt <= ms) return "fresh";
+      return (await reload()) === "lost" ? "lost" : "fresh";
     },
     unstoredMs: () => (facts[0] ? clock.now() - Date.parse(facts[0].at) : 0),
     store: async (decided, standing) => {
