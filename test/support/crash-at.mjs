@@ -57,6 +57,19 @@ const look = {
   },
 };
 
+const nap = {
+  name: "ward.nap",
+  summary: "Takes its time, and counts that it began.",
+  kind: "observe",
+  input: z.strictObject({ ms: z.int() }),
+  output: z.object({ rested: z.boolean() }),
+  observe: async ({ ms }, context) => {
+    await send(context, "INSERT INTO naps (target, pid) VALUES ($1, $2)", [process.pid]);
+    await pause(ms, context);
+    return { status: "observed", output: { rested: true } };
+  },
+};
+
 function heal(name, traits, canTell = true) {
   return {
     name,
@@ -84,6 +97,7 @@ function heal(name, traits, canTell = true) {
 
 const all = [
   look,
+  nap,
   heal("ward.heal", { risk: "low", repeat: "safe" }),
   heal("ward.heal-once", { risk: "low", repeat: "once" }),
   heal("ward.heal-blind", { risk: "low", repeat: "once" }, false),

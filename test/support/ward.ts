@@ -23,7 +23,8 @@ export async function createWard(url?: string): Promise<Ward> {
     counted,
     `CREATE TABLE effects (id serial, target text NOT NULL, pid int NOT NULL, at timestamptz DEFAULT clock_timestamp());
      CREATE TABLE applies (LIKE effects INCLUDING ALL);
-     CREATE TABLE aborts (LIKE effects INCLUDING ALL)`,
+     CREATE TABLE aborts (LIKE effects INCLUDING ALL);
+     CREATE TABLE naps (LIKE effects INCLUDING ALL)`,
   );
   const pids = async (table: string, target: string | undefined) => {
     const rows = await query(counted, `SELECT pid FROM ${table} WHERE $1::text IS NULL OR target = $1 ORDER BY id`, [
