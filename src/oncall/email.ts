@@ -1,0 +1,147 @@
+/** The way by e-mail: over the configured SMTP server, to configured recipients, in bounded time. */
+
+import { createTransport, type NodemailerError, type SMTPSentMessageInfo } from "nodemailer";
+import { mailHtml } from "./email-html.ts";
+import { mailContent, mailHeaders, mailText } from "./email-text.ts";
+import { oneLine } from "./one-line.ts";
+import type { Deliver, Delivered, Notice } from "./way.ts";
+import { within } from "./within.ts";
+
+const deadlineMs = 30_000;
+const connectMs = 10_000;
+const silenceMs = 15_000;
+const closeMs = 1_000;
+const longestAnswer = 200;
+
+/** Nodemailer's codes for what does not pass by itself; see its errors.ts. Replies of the server say it by their class. */
+const lasting = new Set(["ECONFIG", "ENOAUTH", "EENVELOPE", "EREQUIRETLS", "EPROXY"]);
+
+/** E-mail as one of the ways to reach people. */
+export interface Email {
+  /**
+   * Delivers to all recipients, or says who was refused: the others have it then, and get it again, under the same
+   * `Message-Id`, where it is retried.
+   */
+  readonly deliver: Deliver<readonly string[]>;
+  /** Gives up what is being delivered. */
+  close(): void;
+}
+
+/**
+ * Prepares deliveries by the server at `smtpUrl` (`smtp://` or `smtps://`, with its login) from the address `from`.
+ * A delivery takes at most `timeoutMs` (30 seconds). No reason holds the URL or its password.
+ */
+export function createEmail(options: {
+  readonly smtpUrl: string;
+  readonly from: string;
+  readonly timeoutMs?: number;
+}): Email {
+  const { smtpUrl, from, timeoutMs = deadlineMs } = options;
+  const transport = createTransport({
+    url: smtpUrl,
+    connectionTimeout: Math.min(connectMs, timeoutMs),
+    greetingTimeout: Math.min(connectMs, timeoutMs),
+    socketTimeout: Math.min(silenceMs, timeoutMs),
+    socketCloseTimeout: closeMs,
+    disableFileAccess: true,
+    disableUrlAccess: true,
+  });
+  const closing = new AbortController();
+  const hidden = loginsOf(smtpUrl);
+
+  async function deliver(notice: Notice, to: readonly string[], signal: AbortSignal): Promise<Delivered> {
+    const wrong = to.find((address) => !isPlainAddress(address));
+    if (to.length === 0) return failed("No recipient is configured for this level. Add an e-mail address.", false);
+    if (wrong !== undefined) return failed(`'${oneLine(wrong, 80)}' is no e-mail address. Correct the policy.`, false);
+    const content = mailContent(notice);
+    const { subject, messageId, inReplyTo } = mailHeaders(notice, from);
+    try {
+      const sent = await within(timeoutMs, AbortSignal.any([signal, closing.signal]), (given) =>
+        transport.sendMail({
+          from: { name: "Paramedic", address: from },
+          to: to.map((address) => ({ name: "", address })),
+          subject,
+          messageId,
+          ...(inReplyTo === null ? {} : { inReplyTo, references: [inReplyTo] }),
+          // Out-of-office replies to an alert help nobody (RFC 3834).
+          headers: { "Auto-Submitted": "auto-generated" },
+          text: mailText(content),
+          html: mailHtml(content),
+          signal: given,
+        }),
+      );
+      if (sent.kind === "late") return failed(`The SMTP server did not take the mail in ${timeoutMs} ms.`, true);
+      if (sent.kind === "stopped") return failed("Stopped while the SMTP server was taking the mail.", true);
+      return toldTo(sent.value, to.length, hidden);
+    } catch (error) {
+      return classify(error as NodemailerError, hidden);
+    }
+  }
+
+  return { deliver, close: () => closing.abort() };
+}
+
+function toldTo(sent: SMTPSentMessageInfo, all: number, hidden: readonly string[]): Delivered {
+  const refused = sent.rejectedErrors ?? [];
+  if (sent.rejected.length === 0) return { ok: true };
+  const each = refused.map((error) => `${error.recipient ?? "one"}: ${answerOf(error, hidden)}`).join("; ");
+  return failed(
+    `The SMTP server refused ${sent.rejected.length} of ${all} recipients (${oneLine(each, 5 * longestAnswer)}); the others have it.`,
+    refused.some((error) => !isLasting(error)),
+  );
+}
+
+function classify(error: NodemailerError, hidden: readonly string[]): Delivered {
+  const retryable = !isLasting(error);
+  const next = retryable ? "" : " Correct email.smtp, email.from or the recipient.";
+  // The answer to a login may repeat what was presented, in a form that is not known here.
+  if (error.code === "EAUTH" || error.code === "ENOAUTH") {
+    return failed(`The SMTP server did not accept the login (${error.responseCode ?? error.code}).${next}`, retryable);
+  }
+  if (error.responseCode !== undefined) {
+    return failed(`The SMTP server refused the mail: ${answerOf(error, hidden)}.${next}`, retryable);
+  }
+  const what = error.originalCode ?? error.timeoutType ?? error.code ?? error.name;
+  return failed(`The mail could not be handed to the SMTP server (${oneLine(what, 80)}).${next}`, retryable);
+}
+
+/** Everything but a lasting refusal may pass: a server that is down, full, slow or greylisting. */
+function isLasting(error: NodemailerError): boolean {
+  if (error.rejectedErrors && error.rejectedErrors.length > 0) return error.rejectedErrors.every(isLasting);
+  return error.permanent ?? lasting.has(error.code ?? "");
+}
+
+function answerOf(error: NodemailerError, hidden: readonly string[]): string {
+  const answer = error.response ?? String(error.responseCode ?? error.code ?? error.name);
+  return oneLine(
+    hidden.reduce((text, secret) => text.replaceAll(secret, "[secret]"), answer),
+    longestAnswer,
+  );
+}
+
+function failed(reason: string, retryable: boolean): Delivered {
+  return { ok: false, reason, retryable };
+}
+
+/** One address and nothing else, so that none can bring a header, a second recipient or a command. */
+function isPlainAddress(address: string): boolean {
+  return address.length <= 254 && /^[^\s@<>,;:"()[\]\\\p{Cc}]+@[^\s@<>,;:"()\\\p{Cc}]+$/u.test(address);
+}
+
+/** The password of an SMTP URL in the forms in which a server could repeat it; the longest first. */
+function loginsOf(smtpUrl: string): readonly string[] {
+  if (!URL.canParse(smtpUrl)) return [];
+  const { username, password } = new URL(smtpUrl);
+  if (password === "") return [];
+  const [user, plain] = [decoded(username), decoded(password)];
+  const base64 = (text: string) => Buffer.from(text).toString("base64");
+  return [base64(`\u0000${user}\u0000${plain}`), base64(plain), password, plain].sort((a, b) => b.length - a.length);
+}
+
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+}
