@@ -57,4 +57,36 @@ redisService.describe("a worker that is frozen past its lease", () => {
     expect(events.filter(({ type }) => type === "taken-over")).toHaveLength(1);
     await second.stop();
   });
+
+  test("before its intent, awake again while the second holder applies: its intent is refused by the fence", async () => {
+    const ward = await createWard();
+    const shared = {
+      program: "counting",
+      databaseUrl: (await sharedPostgres()).url,
+      targets: ward.targets(1),
+      playbooks: [wardPlaybook("sick", { step: "with: { beforeMs: 2500 }" })],
+      worker: { lease: "1s", reconcileEvery: "1s" },
+    } as const;
+    const first = await startService({
+      ...shared,
+      redisUrl: `${redis.url}/2`,
+      env: { STOP_AT: "before-intent", STOP_BY: "SIGSTOP" },
+    });
+    await first.ready();
+    await first.fire({ alertname: "sick", service: "w1" }).catch(() => null);
+    const second = await startService({ ...shared, redisUrl: `${redis.url}/3` });
+    await until(async () => (await ward.applies()).length === 1, { what: "the second one to apply" });
+    process.kill(first.child.pid, "SIGCONT");
+    await until(() => first.child.output().includes("another worker's now"), {
+      what: () => `the first worker to be refused (${first.child.output()})`,
+    });
+    const { body } = await second.api("GET", "/api/v1/runs");
+    const run = await second.ended(body.runs[0].id);
+    expect(run).toMatchObject({ outcome: "fixed" });
+    expect(run.events.filter(({ type }) => type === "step-started")).toHaveLength(1);
+    expect(await ward.applies()).toEqual([second.child.pid]);
+    expect(await ward.effects()).toEqual([second.child.pid]);
+    await first.stop();
+    await second.stop();
+  });
 });
