@@ -10,6 +10,10 @@ import type { ActionRegistry } from "./domain/action.ts";
 import { startHttpServer } from "./http/server.ts";
 import { newId } from "./ids.ts";
 import type { Logger } from "./log.ts";
+import { openDesk } from "./oncall/desk.ts";
+import { createEmail } from "./oncall/email.ts";
+import { noticeOf } from "./oncall/notice.ts";
+import { createReach, levelsOf } from "./oncall/reach.ts";
 import { createAccept } from "./playbooks/accept.ts";
 import { drive } from "./playbooks/drive.ts";
 import { checkInputs } from "./playbooks/inputs.ts";
@@ -19,24 +23,26 @@ import { compilePlaybook, type LoadedPlaybook, loadPlaybooks, readPlaybookFolder
 import { createMatchIndex } from "./playbooks/match.ts";
 import type { PlaybookWorld } from "./playbooks/read-playbook.ts";
 import type { Checkpoint, World } from "./playbooks/world.ts";
-import { openBackend } from "./queue/backend.ts";
-import { createDispatch } from "./queue/dispatch.ts";
+import { type Backend, openBackend } from "./queue/backend.ts";
+import { createDispatch, type Dispatch } from "./queue/dispatch.ts";
 import { drainWithin, startWorker } from "./queue/worker.ts";
 import { createAppend } from "./store/append.ts";
 import { createApprovals } from "./store/approvals.ts";
 import { createClaims } from "./store/claim.ts";
-import { connect } from "./store/connect.ts";
-import { createDue } from "./store/due.ts";
+import { connect, type Database } from "./store/connect.ts";
+import { createDue, type Due } from "./store/due.ts";
+import { createEscalations, type Escalations } from "./store/escalations.ts";
 import { migrate, migrateWhenReachable } from "./store/migrate.ts";
+import { createOutbox, type Outbox } from "./store/outbox.ts";
 import { openOwnDatabase } from "./store/own-database.ts";
 import { createPlaybookVersions } from "./store/playbook-versions.ts";
 import { createReadRails } from "./store/rails.ts";
-import { createReads } from "./store/reads.ts";
+import { createReads, type Reads } from "./store/reads.ts";
 import { createReceive } from "./store/receive.ts";
 import { createRequests } from "./store/requests.ts";
 import { createSwitches } from "./store/switches.ts";
 import { createReadiness } from "./telemetry/health.ts";
-import { createMetrics } from "./telemetry/metrics.ts";
+import { createMetrics, type Metrics } from "./telemetry/metrics.ts";
 import { alertmanagerWebhook } from "./webhook/routes.ts";
 
 const { version } = JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8")) as {
@@ -103,7 +109,13 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
     const due = createDue(database);
     const approvals = createApprovals(database);
     const reads = createReads(database);
-    metrics.observe({ oldestDueSeconds: due.oldestSeconds, approvalsPending: approvals.pending });
+    const escalations = createEscalations(database, newId);
+    const outbox = createOutbox(database);
+    metrics.observe({
+      oldestDueSeconds: due.oldestSeconds,
+      approvalsPending: approvals.pending,
+      deadNotices: outbox.dead,
+    });
 
     const backend = openBackend({
       redisUrl: config.redis?.url.reveal() ?? null,
@@ -128,45 +140,9 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
     });
 
     if (options.role !== "receiver") {
-      const workerName = `${options.host ?? hostname()}/${process.pid}`;
-      const claims = createClaims(database, { worker: workerName, leaseMs: config.worker.leaseMs });
-      const leases = createLeases({
-        leaseMs: config.worker.leaseMs,
-        extend: claims.extend,
-        onLost: (run, reason) => {
-          metrics.leaseLost();
-          log.warn({ run, reason }, "gave up a run whose lease cannot be counted on");
-        },
-      });
-      const world: World = {
-        store: { ...claims, append: createAppend(database), readRails: createReadRails(database) },
-        targets: new Map(config.targets.map((target) => [target.name, target])),
-        playbook: library,
-        approvals: config.approvals,
-        pausedHere: () => existsSync(config.pauseFile),
-        hint: dispatch.hint,
-        worker: workerName,
-        newId,
-        log,
-        metrics,
-        reached: options.reached ?? (() => {}),
-      };
-      const stop = { soft: stopSignals.soft.signal, hard: stopSignals.hard.signal };
-      const worker = startWorker(backend, dispatch, {
-        concurrency: config.worker.concurrency,
-        drive: (run) => drive(world, leases, stop, run),
-        onError: (run, error) => log.error({ run, err: error }, "driving a run broke off; its lease will pass on"),
-        reconciler: {
-          everyMs: config.worker.reconcileEveryMs,
-          takeDue: due.take,
-          onReadded: metrics.hintsReadded,
-          onError: (error) => log.warn({ err: error }, "the reconciler could not look for due runs"),
-        },
-      });
-      closers.unshift(async () => {
-        await drainWithin(worker, config.worker.drainMs, stopSignals.hard, log);
-        leases.stop();
-      });
+      const worker = startDriving({ config, options, database, backend, dispatch, library, due, metrics, stopSignals });
+      const desk = startDesk({ config, log, escalations, outbox, reads, metrics });
+      closers.unshift(desk.stop, worker.stop);
     }
 
     const accept = createAccept({
@@ -190,7 +166,13 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
       playbookOf: async (hash) => (await library(hash))?.playbook ?? null,
       targets: config.targets,
       checkInputs,
-      store: { ...reads, requests: createRequests(database, Date.now), approvals, switches: createSwitches(database) },
+      store: {
+        ...reads,
+        requests: createRequests(database, Date.now),
+        approvals,
+        escalations,
+        switches: createSwitches(database),
+      },
       hint: dispatch.hint,
       newId,
       readiness,
@@ -219,6 +201,96 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
     await closeAll(closers, log);
     throw error;
   }
+}
+
+/** What drives runs in this process. */
+function startDriving(parts: {
+  readonly config: Config;
+  readonly options: AppOptions;
+  readonly database: Database;
+  readonly backend: Backend;
+  readonly dispatch: Dispatch;
+  readonly library: World["playbook"];
+  readonly due: Due;
+  readonly metrics: Metrics;
+  readonly stopSignals: { readonly soft: AbortController; readonly hard: AbortController };
+}): { stop(): Promise<void> } {
+  const { config, options, database, backend, dispatch, library, due, metrics, stopSignals } = parts;
+  const { log } = options;
+  const workerName = `${options.host ?? hostname()}/${process.pid}`;
+  const claims = createClaims(database, { worker: workerName, leaseMs: config.worker.leaseMs });
+  const leases = createLeases({
+    leaseMs: config.worker.leaseMs,
+    extend: claims.extend,
+    onLost: (run, reason) => {
+      metrics.leaseLost();
+      log.warn({ run, reason }, "gave up a run whose lease cannot be counted on");
+    },
+  });
+  const world: World = {
+    store: { ...claims, append: createAppend(database), readRails: createReadRails(database) },
+    targets: new Map(config.targets.map((target) => [target.name, target])),
+    playbook: library,
+    approvals: config.approvals,
+    pausedHere: () => existsSync(config.pauseFile),
+    hint: dispatch.hint,
+    worker: workerName,
+    newId,
+    log,
+    metrics,
+    reached: options.reached ?? (() => {}),
+  };
+  const stop = { soft: stopSignals.soft.signal, hard: stopSignals.hard.signal };
+  const worker = startWorker(backend, dispatch, {
+    concurrency: config.worker.concurrency,
+    drive: (run) => drive(world, leases, stop, run),
+    onError: (run, error) => log.error({ run, err: error }, "driving a run broke off; its lease will pass on"),
+    reconciler: {
+      everyMs: config.worker.reconcileEveryMs,
+      takeDue: due.take,
+      onReadded: metrics.hintsReadded,
+      onError: (error) => log.warn({ err: error }, "the reconciler could not look for due runs"),
+    },
+  });
+  return {
+    stop: async () => {
+      await drainWithin(worker, config.worker.drainMs, stopSignals.hard, log);
+      leases.stop();
+    },
+  };
+}
+
+/** What tells people. It needs the store only, so it works while the queue is away. */
+function startDesk(parts: {
+  readonly config: Config;
+  readonly log: Logger;
+  readonly escalations: Escalations;
+  readonly outbox: Outbox;
+  readonly reads: Reads;
+  readonly metrics: Metrics;
+}): { stop(): Promise<void> } {
+  const { config, log, escalations, outbox, reads, metrics } = parts;
+  const policies = config.escalation;
+  const email = config.email ? createEmail({ smtpUrl: config.email.smtp.reveal(), from: config.email.from }) : null;
+  const pagerduty = { deliver: async () => ({ ok: false as const, reason: "not built", retryable: false }) };
+  const desk = openDesk({
+    store: { ...escalations, ...outbox },
+    levelsOf: levelsOf(policies),
+    reach: createReach(policies, { email: email?.deliver ?? null, pagerduty: pagerduty.deliver }),
+    notice: async (message) =>
+      noticeOf(message, await reads.events(message.runId, 0), {
+        levels: policies.get(message.policy)?.length ?? 0,
+        publicUrl: config.publicUrl,
+      }),
+    log,
+    metrics,
+  });
+  return {
+    stop: async () => {
+      await desk.stop();
+      email?.close();
+    },
+  };
 }
 
 /** Loads the playbooks and says everything that is wrong with them; touches nothing else. */

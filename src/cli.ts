@@ -4,7 +4,16 @@
 import { createInterface } from "node:readline/promises";
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
 import { createClient } from "./cli/client.ts";
-import { cancelRun, decideRun, listRuns, setSwitch, showRun, startRun, type Terminal } from "./cli/commands.ts";
+import {
+  acknowledgeRun,
+  cancelRun,
+  decideRun,
+  listRuns,
+  setSwitch,
+  showRun,
+  startRun,
+  type Terminal,
+} from "./cli/commands.ts";
 import { clientSettings } from "./config/client.ts";
 import { parseDuration } from "./domain/duration.ts";
 import type { Role } from "./main.ts";
@@ -123,6 +132,10 @@ clientCommand("cancel <run>", "stop a run before its next change")
   .action((run: string, options: ClientOptions & { reason: string }) =>
     speak(options, (terminal) => cancelRun(terminal, run, options.reason)),
   );
+
+clientCommand("ack <run>", "say that you have what was handed over to people").action(
+  (run: string, options: ClientOptions) => speak(options, (terminal) => acknowledgeRun(terminal, run)),
+);
 
 for (const decision of ["approve", "decline"] as const) {
   clientCommand(`${decision} <run>`, `show what a run asks for and ${decision} exactly that`)

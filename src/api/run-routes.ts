@@ -99,12 +99,25 @@ export function runRoutes(world: ApiWorld, readBody: ReadBody, streams: RunStrea
     return json(await view(id));
   }
 
+  async function acknowledge({ params, caller }: Call): Promise<Answer> {
+    const id = params["id"];
+    const answer = isId(id) ? await store.escalations.acknowledge(id, caller.who) : null;
+    if (!isId(id) || !answer || answer.kind === "not-found") return refusal(noSuchRun);
+    if (answer.kind === "not-escalated") return refusal(notEscalated);
+    if (answer.kind === "already-acknowledged") {
+      return refusal({ ...alreadyAcknowledged, detail: `${answer.by} has it; later levels are not told.` });
+    }
+    world.log.info({ who: caller.who, what: "acknowledge a run", run: id }, "An escalation was acknowledged");
+    return json(await view(id));
+  }
+
   return [
     { method: "POST", path: "/api/v1/runs", role: "operator", answer: createRunAnswer(world, readBody, view) },
     { method: "GET", path: "/api/v1/runs", role: "viewer", answer: list },
     { method: "GET", path: "/api/v1/runs/:id", role: "viewer", answer: one },
     { method: "GET", path: "/api/v1/runs/:id/events", role: "viewer", answer: follow },
     { method: "POST", path: "/api/v1/runs/:id/cancel", role: "operator", answer: cancel },
+    { method: "POST", path: "/api/v1/runs/:id/acknowledge", role: "operator", answer: acknowledge },
   ];
 }
 
@@ -138,4 +151,18 @@ const tooManyStreams: Problem = {
   name: "too-many-streams",
   title: "Too many streams of events are open",
   detail: "Close some, or GET the run now and then in place of following it.",
+};
+
+const notEscalated: Problem = {
+  status: 409,
+  name: "not-escalated",
+  title: "This run was not handed over to people",
+  detail:
+    "There is nothing to acknowledge: it has not ended in people's hands, or its playbook names no escalation policy.",
+};
+
+const alreadyAcknowledged: Problem = {
+  status: 409,
+  name: "already-acknowledged",
+  title: "Somebody has it already",
 };

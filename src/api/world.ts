@@ -140,6 +140,15 @@ export interface ApiStore {
     list(filter: { readonly state: ApprovalState | null; readonly limit: number }): Promise<readonly Approval[]>;
     ofRun(runId: string): Promise<readonly Approval[]>;
   };
+  readonly escalations: {
+    acknowledge(
+      runId: string,
+      by: string,
+    ): Promise<
+      | { readonly kind: "acknowledged" | "already-acknowledged"; readonly by: string }
+      | { readonly kind: "not-escalated" | "not-found" }
+    >;
+  };
   readonly switches: {
     read(): Promise<Switch>;
     set(change: {

@@ -77,6 +77,14 @@ export async function cancelRun(terminal: Terminal, id: string, reason: string):
   ]);
 }
 
+/** Says that one has it, so that no later level of the escalation is told. */
+export async function acknowledgeRun(terminal: Terminal, id: string): Promise<number> {
+  const path = `/api/v1/runs/${encodeURIComponent(id)}/acknowledge`;
+  return show(terminal, await terminal.client.send<ShownRun>("POST", path, {}), () => [
+    "it is yours; no later level is told",
+  ]);
+}
+
 /** Decides the open question of a run. What is sent is the digest of exactly the effects that were shown. */
 export async function decideRun(
   terminal: Terminal,

@@ -139,9 +139,14 @@ function keepsStopping(progress: Progress, current: Step | undefined): Decision 
   const what = current ? `step '${current.id}' (${current.do})` : "verification";
   return {
     do: "end",
-    outcome: inDoubt ? "unknown" : "failed",
-    reason: `${progress.takeovers} workers stopped during ${what}, one after the other; ${inDoubt ? "whether it took effect is not known" : "nothing of it was applied"}`,
+    outcome: inDoubt || !current ? "unknown" : "failed",
+    reason: `${progress.takeovers} workers stopped during ${what}, one after the other; ${keptStopping(inDoubt, current)}`,
   };
+}
+
+function keptStopping(inDoubt: boolean, current: Step | undefined): string {
+  if (inDoubt) return "whether it took effect is not known";
+  return current ? "nothing of it was applied" : "whether the changes helped is not known";
 }
 
 function unknownReason(step: ChangeStep, at: StepProgress): string {

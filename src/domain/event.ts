@@ -116,7 +116,13 @@ export type Happening =
   | { readonly type: "cancel-requested"; readonly by: string; readonly reason: string }
   /** People were told; `policy` is null where the playbook names none. */
   | { readonly type: "escalated"; readonly policy: string | null; readonly reason: string }
-  | { readonly type: "ended"; readonly outcome: Outcome; readonly reason: string };
+  | { readonly type: "ended"; readonly outcome: Outcome; readonly reason: string }
+  /** A level of the escalation reached somebody; levels count from 1. May come after the end, as the next two. */
+  | { readonly type: "told"; readonly way: string; readonly level: number; readonly to: string }
+  /** A level could not be told by this way; nobody tries any more. */
+  | { readonly type: "not-told"; readonly way: string; readonly level: number; readonly reason: string }
+  /** Somebody has it. */
+  | { readonly type: "acknowledged"; readonly by: string };
 
 /** A happening with its time, not yet stored. */
 export type DatedHappening = { readonly at: string } & Happening;

@@ -136,6 +136,9 @@ export function progressOf(history: readonly RunEvent[]): Progress {
         break;
       case "created":
       case "escalated":
+      case "told":
+      case "not-told":
+      case "acknowledged":
         break;
       default:
         event satisfies never;

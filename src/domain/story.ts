@@ -83,6 +83,12 @@ function sentence(event: RunEvent): Sentence {
       return { text: `Handed over to people${event.policy ? ` (${event.policy})` : ""}: ${event.reason}`, tone: "bad" };
     case "ended":
       return { text: `Ended ${event.outcome}: ${event.reason}`, tone: toneOf(event.outcome) };
+    case "told":
+      return { text: `Told ${event.to} (level ${event.level})` };
+    case "not-told":
+      return { text: `Could not tell anybody by ${event.way} (level ${event.level}): ${event.reason}`, tone: "bad" };
+    case "acknowledged":
+      return { text: `${event.by} has it` };
     default:
       return event satisfies never;
   }

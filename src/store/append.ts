@@ -47,7 +47,12 @@ async function write(database: Database, appends: readonly Append[]): Promise<re
   const { rows } = await database.pool.query<WrittenRow>({
     name: "paramedic-append",
     text: appendSql,
-    values: [...headColumns(appends, links), ...eventColumns(appends, links), ...approvalColumns(appends)],
+    values: [
+      ...headColumns(appends, links),
+      ...eventColumns(appends, links),
+      ...approvalColumns(appends),
+      ...escalationColumns(appends),
+    ],
   });
   const byId = new Map(rows.map((row) => [row.id, row]));
   return appends.map((append, index): Appended => {
@@ -130,6 +135,18 @@ function approvalColumns(appends: readonly Append[]): unknown[] {
   ];
 }
 
+/** Only an escalation with a policy has levels; without one, the log and the metric are all there is. */
+function escalationColumns(appends: readonly Append[]): unknown[] {
+  const escalated = appends.flatMap((append) =>
+    append.happenings.flatMap((happening) =>
+      happening.type === "escalated" && happening.policy !== null
+        ? [{ runId: append.runId, policy: happening.policy }]
+        : [],
+    ),
+  );
+  return [escalated.map(({ runId }) => runId), escalated.map(({ policy }) => policy)];
+}
+
 // A lock is kept while the run works or measures, while retrying too, and given up when it ends or waits for people or the switch.
 // All rows are locked in the order of their ids before anything is written, as everybody does who waits for such locks;
 // `found` is what they are then, where the statement's own snapshot may be older.
@@ -174,6 +191,10 @@ WITH told AS (
   UPDATE paramedic.approvals a SET state = 'voided', decided_at = now()
   FROM held
   WHERE a.run_id = held.id AND held.state = 'ended' AND a.state = 'pending' AND a.id <> ALL($24::uuid[])
+), handed_over AS (
+  INSERT INTO paramedic.escalations (run_id, policy)
+  SELECT t.run_id, t.policy FROM unnest($26::uuid[], $27::text[]) AS t(run_id, policy) JOIN held ON held.id = t.run_id
+  ON CONFLICT (run_id) DO NOTHING
 ), freed AS (
   DELETE FROM paramedic.target_locks l USING held
   WHERE l.run_id = held.id

@@ -10,6 +10,11 @@ export interface OutsideEvent {
   readonly happening: Happening;
 }
 
+export interface OutsideOptions {
+  /** Also to runs that have ended: who was told, and who has it, belong to the story too. */
+  readonly evenEnded?: boolean;
+}
+
 /**
  * Appends one event to each run that has not ended and makes it due at once. Three statements, however many runs.
  * Returns the ids of the runs that were told.
@@ -17,12 +22,13 @@ export interface OutsideEvent {
 export async function appendFromOutside(
   client: pg.PoolClient,
   events: readonly OutsideEvent[],
+  options: OutsideOptions = {},
 ): Promise<readonly string[]> {
   if (events.length === 0) return [];
   const { rows } = await client.query<{ id: string; last_seq: number; last_hash: Buffer; at: Date }>(
     `SELECT id, last_seq, last_hash, clock_timestamp() AS at FROM paramedic.runs
-     WHERE id = ANY($1::uuid[]) AND state <> 'ended' ORDER BY id FOR UPDATE`,
-    [events.map((event) => event.runId)],
+     WHERE id = ANY($1::uuid[]) AND ($2 OR state <> 'ended') ORDER BY id FOR UPDATE`,
+    [events.map((event) => event.runId), options.evenEnded ?? false],
   );
   const happenings = new Map(events.map((event) => [event.runId, event.happening]));
   const links = rows.flatMap((row) => {

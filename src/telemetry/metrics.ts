@@ -10,6 +10,8 @@ export interface Observed {
   /** How long the oldest due run has been due, in seconds; 0 where none is. */
   oldestDueSeconds(): Promise<number>;
   approvalsPending(): Promise<number>;
+  /** Messages to people that were given up. */
+  deadNotices(): Promise<number>;
 }
 
 export interface Metrics {
@@ -25,6 +27,8 @@ export interface Metrics {
   escalated(): void;
   takenOver(): void;
   leaseLost(): void;
+  noticeDelivered(way: string): void;
+  noticeFailed(way: string, result: "again" | "dead"): void;
   observe(observed: Observed): void;
   /** Prometheus' text format, version 0.0.4. */
   render(): Promise<string>;
@@ -103,6 +107,12 @@ export function createMetrics(build: { readonly version: string } = { version: "
     help: "Runs that a worker gave up because it could not extend its lease.",
     registers,
   });
+  const notices = new Counter({
+    name: "paramedic_notices_total",
+    help: "Attempts to tell people, by way and result: delivered, again (it is tried again) or dead (given up).",
+    labelNames: ["way", "result"],
+    registers,
+  });
   const info = new Gauge({
     name: "paramedic_build_info",
     help: "Always 1; the labels say what is running.",
@@ -126,12 +136,17 @@ export function createMetrics(build: { readonly version: string } = { version: "
     escalated: () => escalations.inc(),
     takenOver: () => takeovers.inc(),
     leaseLost: () => leasesLost.inc(),
+    noticeDelivered: (way) => notices.inc({ way, result: "delivered" }),
+    noticeFailed: (way, result) => notices.inc({ way, result }),
     observe(observed) {
       observedGauge(
         registry,
         "paramedic_oldest_due_run_age_seconds",
         "How long the oldest due run has been due; 0 where none is.",
         () => observed.oldestDueSeconds(),
+      );
+      observedGauge(registry, "paramedic_notices_dead", "Messages to people that were given up.", () =>
+        observed.deadNotices(),
       );
       observedGauge(registry, "paramedic_approvals_pending", "Approvals that wait for people.", () =>
         observed.approvalsPending(),

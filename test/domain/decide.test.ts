@@ -612,7 +612,7 @@ const rows: readonly Row[] = [
     name: "the third take-over during verification ends the run",
     playbook: verified,
     past: [...doneUntil(1), takenOver(), takenOver(), takenOver()],
-    decided: end("failed", "during verification"),
+    decided: end("unknown", "during verification"),
   },
 
   // Verification
@@ -1000,6 +1000,15 @@ const rows: readonly Row[] = [
   { name: "what has ended has ended", past: [...doneUntil(1), ended()], decided: { do: "nothing" } },
   { name: "a resolve after the end changes nothing", past: [ended("failed"), resolved()], decided: { do: "nothing" } },
   { name: "telling people moves nothing", past: [escalated()], decided: plan },
+  {
+    name: "who was told, who was not and who has it moves nothing",
+    past: [
+      { type: "told", way: "email", level: 1, to: "oncall@example.net" },
+      { type: "not-told", way: "pagerduty", level: 2, reason: "the routing key is not known" },
+      { type: "acknowledged", by: "api:oncall" },
+    ],
+    decided: plan,
+  },
 ];
 
 describe("decide", () => {
@@ -1033,6 +1042,9 @@ describe("decide", () => {
       "cancel-requested": true,
       escalated: true,
       ended: true,
+      told: true,
+      "not-told": true,
+      acknowledged: true,
     } as const satisfies Record<Happening["type"], true>;
     const decisions = {
       observe: true,

@@ -14,6 +14,7 @@ import { createAppend, type Standing } from "../../src/store/append.ts";
 import { createApprovals } from "../../src/store/approvals.ts";
 import { createClaims } from "../../src/store/claim.ts";
 import { connect, type Database } from "../../src/store/connect.ts";
+import { createEscalations } from "../../src/store/escalations.ts";
 import { migrate } from "../../src/store/migrate.ts";
 import { createReads } from "../../src/store/reads.ts";
 import { createReceive } from "../../src/store/receive.ts";
@@ -158,6 +159,7 @@ export async function startApiServer(changes: Partial<ApiWorld> = {}): Promise<A
       ...reads,
       requests: createRequests(database, Date.now),
       approvals: createApprovals(database),
+      escalations: createEscalations(database, newId),
       switches: createSwitches(database),
     },
     hint: (ids) => void hinted.push(...ids),

@@ -49,7 +49,11 @@ test("every name is ours or one of the process, and registries do not share coun
 test("what is observed is looked up at each reading", async () => {
   const metrics = createMetrics();
   let pending = 1;
-  metrics.observe({ oldestDueSeconds: async () => 1.5, approvalsPending: async () => pending });
+  metrics.observe({
+    oldestDueSeconds: async () => 1.5,
+    approvalsPending: async () => pending,
+    deadNotices: async () => 0,
+  });
   expect(await lines(metrics)).toEqual(
     expect.arrayContaining(["paramedic_oldest_due_run_age_seconds 1.5", "paramedic_approvals_pending 1"]),
   );
@@ -63,6 +67,7 @@ test("an observation that fails or hangs is NaN after a second, and everything e
   metrics.observe({
     oldestDueSeconds: () => Promise.reject(new Error("no store")),
     approvalsPending: () => new Promise(() => {}),
+    deadNotices: async () => 0,
   });
   const started = performance.now();
   const text = await lines(metrics);

@@ -1,0 +1,33 @@
+/** When which level of an escalation policy is due. A pure reading of the policy; the rows are the store's affair. */
+
+/** One level: how long after the escalation began, and by which ways. */
+export interface Level {
+  readonly afterMs: number;
+  /** `email`, `pagerduty`; a level with none tells nobody. */
+  readonly ways: readonly string[];
+}
+
+export interface DueLevels {
+  /** The levels that are due now, counted from 0. */
+  readonly due: readonly number[];
+  readonly nextLevel: number;
+  /** When the level after those is due, milliseconds since 1970; null: there is none. */
+  readonly dueAt: number | null;
+}
+
+/** Which levels are due at `now` of an escalation that began at `beganAt` and whose first levels were told already. */
+export function dueLevels(levels: readonly Level[], beganAt: number, nextLevel: number, now: number): DueLevels {
+  const due: number[] = [];
+  let next = nextLevel;
+  while (next < levels.length && beganAt + (levels[next] as Level).afterMs <= now) {
+    due.push(next);
+    next += 1;
+  }
+  const following = levels[next];
+  return { due, nextLevel: next, dueAt: following ? beganAt + following.afterMs : null };
+}
+
+/** How long the outbox waits after each failed attempt; after the last one it gives up. */
+export const deliveryDelaysMs: readonly number[] = [
+  2_000, 5_000, 15_000, 30_000, 60_000, 120_000, 300_000, 600_000, 900_000, 1_800_000, 3_600_000,
+];

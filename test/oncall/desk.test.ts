@@ -1,0 +1,193 @@
+/** Handing over to people, on the real store: who is told when, that it is told, and that it stops when somebody has it. */
+
+import type { Level } from "../../src/domain/escalation.ts";
+import { newId } from "../../src/ids.ts";
+import { type Desk, type DeskOptions, type Message, openDesk } from "../../src/oncall/desk.ts";
+import { noticeOf } from "../../src/oncall/notice.ts";
+import type { Delivered, Notice } from "../../src/oncall/way.ts";
+import { createEscalations } from "../../src/store/escalations.ts";
+import { createOutbox } from "../../src/store/outbox.ts";
+import { createSpine, playbookYaml, type Spine } from "../support/spine.ts";
+import { until } from "../support/until.ts";
+
+let spine: Spine;
+let desks: Desk[] = [];
+
+/** What reached people, in order. */
+let told: { way: string; level: number; notice: Notice }[] = [];
+
+const twoLevels: readonly Level[] = [
+  { afterMs: 0, ways: ["email"] },
+  { afterMs: 600, ways: ["email", "pagerduty"] },
+];
+
+beforeEach(async () => {
+  spine = await createSpine({
+    playbooks: [playbookYaml({ extra: "escalate: ward" })],
+    patient: { curable: false },
+  });
+  told = [];
+  desks = [];
+});
+
+afterEach(async () => {
+  await Promise.all(desks.map((desk) => desk.stop()));
+  await spine.close();
+});
+
+const escalations = () => createEscalations(spine.database, newId);
+const outbox = () => createOutbox(spine.database);
+
+function open(
+  overrides: Partial<DeskOptions> = {},
+  deliver: (message: Message, notice: Notice) => Promise<Delivered> | Delivered = () => ({ ok: true }),
+): Desk {
+  const desk = openDesk({
+    store: { ...escalations(), ...outbox() },
+    levelsOf: () => twoLevels,
+    reach: (message) => ({
+      to: `the ${message.way} people`,
+      deliver: async (notice) => {
+        const answer = await deliver(message, notice);
+        if (answer.ok) told.push({ way: message.way, level: message.level, notice });
+        return answer;
+      },
+    }),
+    notice: async (message) =>
+      noticeOf(message, await spine.events(message.runId), { levels: 2, publicUrl: "https://p" }),
+    log: { info: () => {}, warn: () => {}, error: () => {} },
+    metrics: { noticeDelivered: () => {}, noticeFailed: () => {} },
+    everyMs: 50,
+    ...overrides,
+  });
+  desks.push(desk);
+  return desk;
+}
+
+async function handedOver(): Promise<string> {
+  const run = await spine.start();
+  expect(await spine.settle(run)).toMatchObject({ outcome: "ineffective" });
+  return run;
+}
+
+const happened = async (run: string, type: string) => (await spine.events(run)).filter((event) => event.type === type);
+
+test("a run that could not heal reaches the first level at once and the next one in its time, with what was tried", async () => {
+  const run = await handedOver();
+  open();
+  await until(() => told.length === 1, { what: "the first level to be told" });
+  expect(told[0]).toMatchObject({
+    way: "email",
+    level: 0,
+    notice: { run, outcome: "ineffective", playbook: "heal-ward", target: "ward", level: 1, levels: 2 },
+  });
+  expect(told[0]?.notice.story.map(({ type }) => type)).toContain("step-finished");
+  await until(() => told.length === 3, { what: "the second level to be told" });
+  expect(told.map(({ way, level }) => `${way} ${level}`).sort()).toEqual(["email 0", "email 1", "pagerduty 1"]);
+  await until(async () => (await happened(run, "told")).length === 3, { what: "the history to say so" });
+  expect(await spine.reads.firstBrokenEvent(run)).toBeNull();
+});
+
+test("a run that heals tells nobody", async () => {
+  spine.patient.curable = true;
+  const run = await spine.start();
+  expect(await spine.settle(run)).toMatchObject({ outcome: "fixed" });
+  expect(await escalations().advance(() => twoLevels)).toBe(0);
+});
+
+test("who acknowledges has it: later levels are not told, and a second one learns who it is", async () => {
+  const run = await handedOver();
+  open();
+  await until(() => told.length === 1, { what: "the first level to be told" });
+  expect(await escalations().acknowledge(run, "api:night")).toEqual({ kind: "acknowledged", by: "api:night" });
+  expect(await escalations().acknowledge(run, "api:day")).toEqual({ kind: "already-acknowledged", by: "api:night" });
+  expect(await happened(run, "acknowledged")).toMatchObject([{ by: "api:night" }]);
+  const { rows } = await spine.database.pool.query(
+    "SELECT FROM paramedic.escalations WHERE run_id = $1 AND due_at < now() - interval '200 ms'",
+    [run],
+  );
+  await until(
+    async () =>
+      (
+        await spine.database.pool.query(
+          "SELECT FROM paramedic.escalations WHERE run_id = $1 AND due_at < now() - interval '200 ms'",
+          [run],
+        )
+      ).rowCount === 1,
+    { what: "the time of the second level to pass" },
+  );
+  expect(rows).toHaveLength(0);
+  expect(told).toHaveLength(1);
+});
+
+test("only what was handed over can be acknowledged", async () => {
+  spine.patient.curable = true;
+  const run = await spine.start();
+  await spine.settle(run);
+  expect(await escalations().acknowledge(run, "api:x")).toEqual({ kind: "not-escalated" });
+  expect(await escalations().acknowledge(newId(), "api:x")).toEqual({ kind: "not-found" });
+});
+
+test("a message that cannot be delivered is tried again, in order, until it is", async () => {
+  const run = await handedOver();
+  let failures = 1;
+  open({ levelsOf: () => [{ afterMs: 0, ways: ["email"] }] }, () => {
+    failures -= 1;
+    return failures >= 0 ? { ok: false, reason: "the server is busy", retryable: true } : { ok: true };
+  });
+  await until(() => told.length === 1, { what: "the second attempt", timeoutMs: 20_000 });
+  await until(async () => (await happened(run, "told")).length === 1);
+  const { rows } = await spine.database.pool.query("SELECT state, attempts FROM paramedic.outbox");
+  expect(rows).toEqual([{ state: "delivered", attempts: 2 }]);
+});
+
+test("what can never be delivered is a dead letter that is counted and told in the history", async () => {
+  const run = await handedOver();
+  open({ levelsOf: () => [{ afterMs: 0, ways: ["email"] }] }, () => ({
+    ok: false,
+    reason: "no such mailbox",
+    retryable: false,
+  }));
+  await until(async () => (await happened(run, "not-told")).length === 1, { what: "the dead letter" });
+  expect(await happened(run, "not-told")).toMatchObject([{ way: "email", level: 1, reason: "no such mailbox" }]);
+  expect(await outbox().dead()).toBe(1);
+});
+
+test("many desks tell each level once", async () => {
+  await handedOver();
+  for (let desk = 0; desk < 6; desk += 1) open({ everyMs: 5 });
+  await until(() => told.length === 3, { what: "both levels to be told" });
+  await until(
+    async () =>
+      (await spine.database.pool.query("SELECT FROM paramedic.outbox WHERE state = 'delivered'")).rowCount === 3,
+    { what: "all to be recorded" },
+  );
+  expect(told).toHaveLength(3);
+});
+
+test("a message whose deliverer was killed is delivered by the next one", async () => {
+  const run = await handedOver();
+  await escalations().advance(() => twoLevels);
+  const taken = await outbox().take(100);
+  expect(taken).toHaveLength(1);
+  expect(await outbox().take(100)).toEqual([]);
+  open();
+  await until(() => told.some(({ notice }) => notice.run === run), { what: "the message to be delivered" });
+  // The one that was killed comes back to life: what it says about its message counts no more.
+  await outbox().delivered(taken[0] as Message, "somebody else");
+  expect((await happened(run, "told")).filter((event) => "to" in event && event.to === "somebody else")).toEqual([]);
+});
+
+test("a policy that is not configured any more tells nobody and is not looked at for ever", async () => {
+  await handedOver();
+  expect(await escalations().advance(() => null)).toBe(1);
+  expect(await escalations().advance(() => null)).toBe(0);
+});
+
+test("an escalation that was due while nobody was there is told by the first desk that opens", async () => {
+  const run = await handedOver();
+  await spine.database.pool.query("UPDATE paramedic.escalations SET began_at = now() - interval '1 hour'");
+  open();
+  await until(() => told.length === 3, { what: "both levels to be told" });
+  expect(new Set(told.map(({ notice }) => notice.run))).toEqual(new Set([run]));
+});
