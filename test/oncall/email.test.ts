@@ -1,0 +1,151 @@
+import { createEmail } from "../../src/oncall/email.ts";
+import type { Delivered } from "../../src/oncall/way.ts";
+import { type SmtpDouble, startSmtpDouble } from "../support/smtp-double.ts";
+import { until } from "../support/until.ts";
+import { noticeOf } from "./notices.ts";
+
+const password = "canary/p@ss word%";
+const from = "paramedic@youtility.com";
+const to = ["ops@youtility.com", "dev@youtility.com"];
+const never = new AbortController().signal;
+
+let smtp: SmtpDouble;
+
+beforeEach(async () => {
+  smtp = await startSmtpDouble({ password });
+});
+
+afterEach(() => smtp.stop());
+
+function deliver(over: { readonly url?: string; readonly timeoutMs?: number; readonly signal?: AbortSignal } = {}) {
+  const { url = smtp.url, timeoutMs = 5_000, signal = never } = over;
+  return createEmail({ smtpUrl: url, from, timeoutMs }).deliver(noticeOf(), to, signal);
+}
+
+/** The reason of a failure, which never holds the password in any form. */
+function failure(delivered: Delivered) {
+  if (delivered.ok) throw new Error("It was delivered.");
+  const forms = [password, encodeURIComponent(password), Buffer.from(password).toString("base64"), "canary"];
+  for (const form of forms) expect(delivered.reason).not.toContain(form);
+  return delivered;
+}
+
+test("a mail reaches every recipient as text and HTML, from the configured address", async () => {
+  expect(await deliver()).toEqual({ ok: true });
+  expect(smtp.mails).toHaveLength(1);
+  const mail = smtp.mails[0];
+  expect(mail).toMatchObject({ from, to });
+  expect(mail?.raw).toContain("Subject: [paramedic] ineffective: database-overload on youtility3");
+  expect(mail?.raw).toMatch(/From: "?Paramedic"? <paramedic@youtility.com>/);
+  expect(mail?.raw).toMatch(/^Message-ID:\s+<0190f3c2-5a5e-7000-8000-00000000abcd\.1\.handed-over@youtility\.com>\r$/m);
+  expect(mail?.raw).toContain("Auto-Submitted: auto-generated");
+  expect(mail?.raw).toMatch(/text\/plain[\s\S]*text\/html/);
+  expect(mail?.raw).not.toMatch(/^(In-Reply-To|References):/m);
+});
+
+test("later levels and the recovery are in the thread of the first mail", async () => {
+  const { deliver } = createEmail({ smtpUrl: smtp.url, from });
+  for (const notice of [noticeOf({ level: 2 }), noticeOf({ kind: "recovered" })]) await deliver(notice, to, never);
+  expect(smtp.mails).toHaveLength(2);
+  for (const { raw } of smtp.mails) {
+    const unfolded = raw.replace(/\r\n[ \t]+/g, " ");
+    expect(unfolded).toMatch(/^In-Reply-To: <0190f3c2-\S+\.1\.handed-over@youtility\.com>\r$/m);
+    expect(unfolded).toMatch(/^References: <0190f3c2-\S+\.1\.handed-over@youtility\.com>\r$/m);
+  }
+});
+
+test("a server that defers is asked again later, one that refuses is not", async () => {
+  smtp.fail("defer");
+  expect(failure(await deliver())).toEqual({
+    ok: false,
+    reason: "The SMTP server refused the mail: 451 try again later.",
+    retryable: true,
+  });
+  smtp.fail("refuse");
+  expect(failure(await deliver())).toMatchObject({
+    retryable: false,
+    reason: expect.stringMatching(/^.*550 not here/),
+  });
+});
+
+test("a server that is not there, resets, or closes is asked again later", async () => {
+  smtp.fail("reset");
+  expect(failure(await deliver())).toMatchObject({ retryable: true });
+  const { url } = smtp;
+  await smtp.stop();
+  expect(failure(await deliver({ url }))).toMatchObject({
+    retryable: true,
+    reason: expect.stringContaining("ECONNREFUSED"),
+  });
+  smtp = await startSmtpDouble({ password });
+});
+
+test.each(["hang", "hang-at-greeting"] as const)(
+  "a server that does %s holds nobody longer than the deadline",
+  async (mode) => {
+    smtp.fail(mode);
+    const begin = performance.now();
+    expect(failure(await deliver({ timeoutMs: 300 }))).toMatchObject({ retryable: true });
+    expect(performance.now() - begin).toBeLessThan(3_000);
+    expect(smtp.mails).toEqual([]);
+  },
+);
+
+test("an aborted signal and close end a delivery at once", async () => {
+  smtp.fail("hang");
+  const stop = new AbortController();
+  const aborted = deliver({ signal: stop.signal, timeoutMs: 30_000 });
+  await until(() => smtp.connections() === 1);
+  stop.abort();
+  expect(failure(await aborted)).toMatchObject({ retryable: true, reason: expect.stringContaining("Stopped") });
+
+  const email = createEmail({ smtpUrl: smtp.url, from });
+  const closed = email.deliver(noticeOf(), to, never);
+  await until(() => smtp.connections() === 2);
+  email.close();
+  expect(failure(await closed)).toMatchObject({ retryable: true, reason: expect.stringContaining("Stopped") });
+  expect(await email.deliver(noticeOf(), to, never)).toMatchObject({ ok: false });
+  expect(smtp.connections()).toBe(2);
+});
+
+test("a refused login is somebody's to correct, and no reason quotes it", async () => {
+  expect(failure(await deliver({ url: smtp.urlOfStranger }))).toEqual({
+    ok: false,
+    reason: "The SMTP server did not accept the login (535). Correct email.smtp, email.from or the recipient.",
+    retryable: false,
+  });
+  smtp.fail("quote-login");
+  expect(failure(await deliver()).reason).toContain("550 paramedic [secret] [secret]");
+});
+
+test("a recipient who is refused is named, though the others have the mail", async () => {
+  smtp.refuseRecipient("dev@youtility.com", 550);
+  expect(failure(await deliver())).toEqual({
+    ok: false,
+    reason:
+      "The SMTP server refused 1 of 2 recipients (dev@youtility.com: 550 dev@youtility.com is not welcome); the others have it.",
+    retryable: false,
+  });
+  expect(smtp.mails.map((mail) => mail.to)).toEqual([["ops@youtility.com"]]);
+  smtp.refuseRecipient("dev@youtility.com", 451);
+  expect(failure(await deliver())).toMatchObject({ retryable: true });
+});
+
+test("where all are refused, one who was only deferred is reason enough to try again", async () => {
+  smtp.refuseRecipient("ops@youtility.com", 451);
+  smtp.refuseRecipient("dev@youtility.com", 550);
+  expect(failure(await deliver())).toMatchObject({ retryable: true });
+  smtp.refuseRecipient("ops@youtility.com", 550);
+  expect(failure(await deliver())).toMatchObject({ retryable: false });
+});
+
+test.each([
+  ["none", []],
+  ["one with a header", ["ops@youtility.com\r\nBcc: all@example.org"]],
+  ["two in one", ["ops@youtility.com, all@example.org"]],
+  ["one with a name", ["Ops <ops@youtility.com>"]],
+])("recipients that are %s get nothing, and no connection is made", async (_case, recipients) => {
+  const { deliver } = createEmail({ smtpUrl: smtp.url, from });
+  expect(failure(await deliver(noticeOf(), recipients, never))).toMatchObject({ retryable: false });
+  expect(smtp.connections()).toBe(0);
+});
