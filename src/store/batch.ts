@@ -20,12 +20,12 @@ export function batched<Item, Result>(
 
   async function work(): Promise<void> {
     busy += 1;
-    // Callers of the same turn of the event loop come in before the first statement is put together.
-    await Promise.resolve();
     while (waiting.length > 0) {
+      // Callers of the same turn of the event loop come in before the statement is put together.
+      await endOfTurn();
       const taken = waiting.slice(0, options.most);
       waiting = waiting.slice(options.most);
-      await settle(run, taken);
+      if (taken.length > 0) await settle(run, taken);
     }
     busy -= 1;
   }
@@ -35,6 +35,10 @@ export function batched<Item, Result>(
       waiting.push({ item, resolve, reject });
       if (busy < options.lanes) void work();
     });
+}
+
+function endOfTurn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
 }
 
 interface Waiting<Item, Result> {
