@@ -46,7 +46,8 @@ function onRedis(options: BackendOptions, url: string): Backend {
     },
     openWorker: (process, concurrency) => {
       const workerOptions: WorkerOptions = {
-        connection: { url, maxRetriesPerRequest: null, connectTimeout: 2_000 },
+        // Runs that end together tell Redis together, and their successors then share their statements.
+        connection: { url, maxRetriesPerRequest: null, connectTimeout: 2_000, enableAutoPipelining: true },
         prefix: "paramedic",
         concurrency,
         ...workerSettings,
