@@ -86,18 +86,27 @@ function withoutOverridden(raw: unknown, names: ReadonlySet<string>): unknown {
   return Object.fromEntries(Object.entries(raw).filter(([key]) => !names.has(key)));
 }
 
+/** What somebody may rely on and must not. */
 function unusedSections(parsed: ParsedConfig): readonly Finding[] {
-  const unused = (["slack", "email", "pagerduty", "statusPage"] as const).filter((key) => parsed[key] !== undefined);
-  const findings: Finding[] = unused.map((key) => ({
-    path: [key],
-    message: "is read and checked, but this version does not act on it yet: nothing is sent there",
-  }));
-  if (Object.keys(parsed.escalation).length > 0) {
-    findings.push({
-      path: ["escalation"],
-      message:
-        "is read and checked, but this version does not act on it yet: an escalation is an error in the log and a metric",
-    });
+  const findings: Finding[] = (["slack", "statusPage"] as const)
+    .filter((key) => parsed[key] !== undefined)
+    .map((key) => ({
+      path: [key],
+      message: "is read and checked, but this version does not act on it yet: nothing is sent there",
+    }));
+  for (const [policy, levels] of Object.entries(parsed.escalation)) {
+    for (const [index, level] of levels.entries()) {
+      const path = ["escalation", policy, index];
+      if (level.slack !== undefined) {
+        findings.push({ path: [...path, "slack"], message: "is read and checked, but nothing is sent to Slack yet" });
+      }
+      if (level.email !== undefined && level.email.length > 0 && parsed.email === undefined) {
+        findings.push({
+          path: [...path, "email"],
+          message: "names people, but without the section `email` they are not told",
+        });
+      }
+    }
   }
   return findings;
 }

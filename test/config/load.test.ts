@@ -166,13 +166,20 @@ test("a secret does not show itself", () => {
 test("what is accepted and not acted upon yet is said, with its line", () => {
   const { warnings } = files.config(whole, wholeEnv);
   expect(warnings.map(({ line, message }) => `${line} ${message.split(":")[0]}`)).toEqual([
-    "21 escalation",
+    "23 escalation.database[0].slack",
     "25 slack",
-    "33 email",
-    "34 pagerduty",
     "35 statusPage",
   ]);
-  expect(warnings.every(({ message }) => message.includes("does not act on it yet"))).toBe(true);
+  expect(warnings.every(({ message }) => /does not act on it yet|nothing is sent to Slack yet/.test(message))).toBe(
+    true,
+  );
+});
+
+test("people who are named and cannot be told are said, with their line", () => {
+  const { warnings } = files.config(whole.replace(/^email:.*$/m, ""), wholeEnv);
+  expect(warnings.map(({ message }) => message)).toContainEqual(
+    expect.stringContaining("without the section `email` they are not told"),
+  );
 });
 
 test("the environment overrides the file, whose secret is then not needed", () => {

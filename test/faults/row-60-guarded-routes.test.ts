@@ -117,6 +117,7 @@ test("the roles are in order, each with what the one before may do", () => {
   expect(allowed.sort()).toEqual([
     "POST /api/v1/approvals/:id approver",
     "POST /api/v1/runs operator",
+    "POST /api/v1/runs/:id/acknowledge operator",
     "POST /api/v1/runs/:id/cancel operator",
     "PUT /api/v1/switch approver",
   ]);
