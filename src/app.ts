@@ -13,6 +13,7 @@ import type { Logger } from "./log.ts";
 import { openDesk } from "./oncall/desk.ts";
 import { createEmail } from "./oncall/email.ts";
 import { noticeOf } from "./oncall/notice.ts";
+import { createPagerDuty } from "./oncall/pagerduty.ts";
 import { createReach, levelsOf } from "./oncall/reach.ts";
 import { createAccept } from "./playbooks/accept.ts";
 import { drive } from "./playbooks/drive.ts";
@@ -272,7 +273,7 @@ function startDesk(parts: {
   const { config, log, escalations, outbox, reads, metrics } = parts;
   const policies = config.escalation;
   const email = config.email ? createEmail({ smtpUrl: config.email.smtp.reveal(), from: config.email.from }) : null;
-  const pagerduty = { deliver: async () => ({ ok: false as const, reason: "not built", retryable: false }) };
+  const pagerduty = createPagerDuty({ server: config.pagerduty?.server ?? "events.pagerduty.com" });
   const desk = openDesk({
     store: { ...escalations, ...outbox },
     levelsOf: levelsOf(policies),
