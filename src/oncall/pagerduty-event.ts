@@ -1,14 +1,13 @@
 /** The bodies of PagerDuty's Events API v2: what a notice becomes there, within its limits. */
 
 import { createHash } from "node:crypto";
-import type { change, event } from "@pagerduty/pdjs";
+import type { event } from "@pagerduty/pdjs";
 import type { Labels } from "../domain/alert.ts";
 import { oneLine } from "./one-line.ts";
 import { retell } from "./retell.ts";
 import type { Notice } from "./way.ts";
 
 type EventBody = Parameters<typeof event>[0]["data"];
-type ChangeBody = Parameters<typeof change>[0]["data"];
 /** PagerDuty's own four severities. */
 export type Severity = EventBody["payload"]["severity"];
 
@@ -54,6 +53,18 @@ export interface AppliedChange {
   /** RFC 3339. */
   readonly at: string;
   readonly url: string | null;
+}
+
+/** A change event; it has no severity and opens nothing. */
+export interface ChangeBody {
+  readonly routing_key: string;
+  readonly payload: {
+    readonly summary: string;
+    readonly source: string;
+    readonly timestamp: string;
+    readonly custom_details: object;
+  };
+  readonly links: readonly { readonly href: string; readonly text: string }[];
 }
 
 /** The event for a notice: it triggers for what is handed over and resolves what has recovered. At most 512 KB. */

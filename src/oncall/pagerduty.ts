@@ -1,6 +1,7 @@
 /**
  * The way by PagerDuty: its official client, wrapped. By itself pdjs 2.2.4 waits for ever for a server that hangs, takes
- * every status for an answer, sends a refused event four times a minute apart and keeps the process alive meanwhile.
+ * every status for an answer, repeats a throttled event three times, 20 seconds apart, and keeps the process alive
+ * meanwhile.
  */
 
 import { Agent } from "node:https";
@@ -86,14 +87,18 @@ export function createPagerDuty(options: {
   return {
     deliver: (notice, routingKey, signal) => {
       const data = eventBody(notice, routingKey, table);
-      // pdjs' type wants a payload of every event; PagerDuty wants none to resolve.
-      return send((fetching) => sendEvent({ server, data: data as never, ...fetching }), routingKey, signal);
+      return send((fetching) => sendEvent({ server, data: untyped(data), ...fetching }), routingKey, signal);
     },
     change: (change, routingKey, signal) => {
       const data = changeBody(change, routingKey);
-      return send((fetching) => sendChange({ server, data, ...fetching }), routingKey, signal);
+      return send((fetching) => sendChange({ server, data: untyped(data), ...fetching }), routingKey, signal);
     },
   };
+}
+
+/** pdjs' type wants every event to have the payload of a trigger; PagerDuty wants none to resolve, and less for a change. */
+function untyped(data: object): Parameters<typeof sendEvent>[0]["data"] {
+  return data as Parameters<typeof sendEvent>[0]["data"];
 }
 
 /** 202 is the one answer that says that the event was taken. */

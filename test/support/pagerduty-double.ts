@@ -126,20 +126,24 @@ function failWith(failure: PagerDutyFailure, raw: Buffer, request: IncomingMessa
       response.writeHead(failure === "html-503" ? 503 : 200, { "content-type": "text/html" }).end(page);
       return;
     case "echo-400":
-      return answer(response, 400, { status: "invalid event", message: "Invalid", errors: [raw.toString()] });
+      answer(response, 400, { status: "invalid event", message: "Invalid", errors: [raw.toString()] });
+      return;
     case "redirect":
       response.writeHead(307, { location: `https://${request.headers.host}/elsewhere` }).end();
       return;
     case "huge":
-      return answer(response, 202, { status: "x".repeat(2_000_000) });
+      answer(response, 202, { status: "x".repeat(2_000_000) });
+      return;
     case 429:
       response.setHeader("retry-after", "1");
-      return answer(response, 429, {
+      answer(response, 429, {
         status: "throttle exceeded",
         message: "Requests for this service are arriving too quickly.",
       });
+      return;
     default:
-      return answer(response, failure, { status: "failed", message: `the double answers ${failure}` });
+      answer(response, failure, { status: "failed", message: `the double answers ${failure}` });
+      return;
   }
 }
 
