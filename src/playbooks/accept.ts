@@ -35,7 +35,7 @@ export interface AcceptedRun {
 
 export type Received =
   | { readonly kind: "firing"; readonly runs: readonly AcceptedRun[] }
-  | { readonly kind: "ignored"; readonly reason: "late-duplicate" | "resolved" };
+  | { readonly kind: "ignored"; readonly reason: "late-duplicate" | "resolved" | "invalid" };
 
 export interface AcceptOptions {
   readonly match: (labels: Alert["labels"]) => readonly LoadedPlaybook[];

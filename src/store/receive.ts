@@ -29,7 +29,7 @@ export interface ReceivedRun {
 
 export type Received =
   | { readonly kind: "firing"; readonly episodeId: string; readonly runs: readonly ReceivedRun[] }
-  | { readonly kind: "ignored"; readonly reason: Extract<IgnoredReason, "late-duplicate" | "resolved"> };
+  | { readonly kind: "ignored"; readonly reason: Extract<IgnoredReason, "late-duplicate" | "resolved" | "invalid"> };
 
 export type Receive = (alerts: readonly IncomingAlert[]) => Promise<readonly Received[]>;
 
@@ -42,8 +42,46 @@ const mostDeliveriesInOne = 64;
 /** How often a notification that met another one about the same alerts is stored anew. */
 const mostTries = 4;
 
-/** Makes the function that stores notifications. One call is one notification and is stored whole or not at all. */
+/**
+ * Makes the function that stores notifications. One call is one notification and is stored whole or not at all, but for
+ * an alert that Postgres itself refuses: it is answered `invalid` and costs the others nothing.
+ */
 export function createReceive(database: Database, now: () => number): Receive {
+  const together = storeTogether(database, now);
+  return async (alerts) => {
+    try {
+      return await together(alerts);
+    } catch (error) {
+      if (!isDataException(error)) throw error;
+      return await storeEach(database.pool, alerts, now);
+    }
+  };
+}
+
+/** SQLSTATE class 22: a value that passed our checks and still is none to Postgres. */
+function isDataException(error: unknown): boolean {
+  return ((error as { code?: string }).code ?? "").startsWith("22");
+}
+
+async function storeEach(
+  pool: pg.Pool,
+  alerts: readonly IncomingAlert[],
+  now: () => number,
+): Promise<readonly Received[]> {
+  const answers: Received[] = [];
+  for (const alert of alerts) {
+    try {
+      answers.push(...(await storeAgain(pool, [alert], now)));
+    } catch (error) {
+      if (!isDataException(error)) throw error;
+      answers.push({ kind: "ignored", reason: "invalid" });
+    }
+  }
+  return answers;
+}
+
+/** Concurrent notifications share their statements. */
+function storeTogether(database: Database, now: () => number): Receive {
   return batched<readonly IncomingAlert[], readonly Received[]>(
     async (deliveries) => {
       const results = await storeAgain(database.pool, deliveries.flat(), now);

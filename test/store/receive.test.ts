@@ -248,7 +248,7 @@ describe("receive", () => {
 
   test("a notification that cannot be stored costs no other one that shares its statement", async () => {
     const [bad, good] = [fingerprint(), Array.from({ length: 5 }, fingerprint)];
-    const settled = await Promise.allSettled([
+    const answers = await Promise.all([
       store.receive([incoming({ fingerprint: good[0] as string })]),
       store.receive([incoming({ fingerprint: bad, labels: { alertname: "a\u0000b" } })]),
       store.receive([incoming({ fingerprint: good[1] as string })]),
@@ -257,17 +257,35 @@ describe("receive", () => {
       store.receive([incoming({ fingerprint: bad, status: "resolved", endsAt: "never" })]),
       store.receive([incoming({ fingerprint: good[3] as string })]),
     ]);
-    expect(settled.map((answer) => answer.status)).toEqual([
-      "fulfilled",
-      "rejected",
-      "fulfilled",
-      "rejected",
-      "fulfilled",
-      "rejected",
-      "fulfilled",
+    expect(answers.map(([answer]) => (answer?.kind === "ignored" ? answer.reason : answer?.kind))).toEqual([
+      "firing",
+      "invalid",
+      "firing",
+      "invalid",
+      "resolved",
+      "invalid",
+      "firing",
     ]);
     for (const print of good.slice(0, 4)) expect(await episodesOf(print)).toHaveLength(1);
     expect(await episodesOf(bad)).toEqual([]);
+  });
+
+  test("an alert that Postgres refuses costs the others of its own notification nothing", async () => {
+    const prints = Array.from({ length: 4 }, fingerprint) as [string, string, string, string];
+    const answers = await store.receive([
+      incoming({ fingerprint: prints[0] }),
+      incoming({ fingerprint: prints[1], labels: { alertname: "a\u0000b" } }),
+      incoming({ fingerprint: prints[2], status: "resolved", endsAt: "never" }),
+      incoming({ fingerprint: prints[3] }),
+    ]);
+    expect(answers.map((answer) => (answer.kind === "ignored" ? answer.reason : answer.kind))).toEqual([
+      "firing",
+      "invalid",
+      "invalid",
+      "firing",
+    ]);
+    expect(await runsOf(prints[0])).toHaveLength(1);
+    expect(await runsOf(prints[3])).toHaveLength(1);
   });
 
   test("labels are kept as they are, whatever they are called", async () => {
