@@ -1,7 +1,7 @@
 /** Row 6: while the store is down or hangs, an alert is answered with 503 in time; once it is back, it has one run. */
 
 import { cleaningUp } from "../support/clean-up.ts";
-import { startPostgres } from "../support/postgres.ts";
+import { query, startPostgres } from "../support/postgres.ts";
 import { startService } from "../support/service.ts";
 import { startTcpProxy } from "../support/tcp-proxy.ts";
 import { until } from "../support/until.ts";
@@ -34,6 +34,9 @@ test("Postgres down or hanging: 503 within two seconds; when it is back, the rep
   };
 
   await service.ready();
+  // BullMQ's worker cannot lose its Postgres while it makes its first connection; it names itself when it is done.
+  const named = "SELECT FROM pg_stat_activity WHERE application_name LIKE '%runs%'";
+  await until(async () => (await query(server.url, named)).length > 0, { what: "the queue's worker to be connected" });
   await server.stop();
   const down = await service.notify([alert]);
   expect(down).toMatchObject({ status: 503, body: { type: expect.stringMatching(/not-stored$/) } });

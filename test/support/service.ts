@@ -40,6 +40,8 @@ export interface ServiceOptions {
   readonly program?: "paramedic" | "counting";
   readonly env?: Readonly<Record<string, string>>;
   readonly folder?: string;
+  /** Sections of the configuration beside, or in place of, the usual ones. */
+  readonly sections?: Readonly<Record<string, unknown>>;
 }
 
 /** An alert of a notification; whatever is left out is as Alertmanager would send it. */
@@ -214,6 +216,7 @@ async function writeConfiguration(
     targets,
     escalation: { database: [{ after: "0s", email: ["oncall@example.net"] }] },
     worker: { lease: "2s", drain: "5s", reconcileEvery: "1s", ...options.worker },
+    ...options.sections,
   };
   // JSON is YAML.
   await writeFile(join(folder, "paramedic.yaml"), JSON.stringify(configuration, null, 1));
@@ -253,7 +256,12 @@ async function send(url: string, method: string, path: string, token: string, bo
   const asked = performance.now();
   const response = await fetch(url + path, {
     method,
-    headers: { authorization: `Bearer ${token}`, ...(body && { "content-type": "application/json" }) },
+    // A connection that is kept for the next request would outlive the last test.
+    headers: {
+      authorization: `Bearer ${token}`,
+      connection: "close",
+      ...(body && { "content-type": "application/json" }),
+    },
     ...(body && { body: JSON.stringify(body) }),
     signal: AbortSignal.timeout(10_000),
   });
