@@ -105,9 +105,11 @@ function classify(error: NodemailerError, hidden: readonly string[]): Delivered 
   return failed(`The mail could not be handed to the SMTP server (${oneLine(what, 80)}).${next}`, retryable);
 }
 
-/** Everything but a lasting refusal may pass: a server that is down, full, slow or greylisting. */
+/**
+ * Everything but a lasting refusal may pass: a server that is down, full, slow or greylisting. Where all recipients are
+ * refused, nodemailer's error is that of one who was only deferred, if there is one.
+ */
 function isLasting(error: NodemailerError): boolean {
-  if (error.rejectedErrors && error.rejectedErrors.length > 0) return error.rejectedErrors.every(isLasting);
   return error.permanent ?? lasting.has(error.code ?? "");
 }
 

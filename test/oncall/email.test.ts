@@ -80,7 +80,7 @@ test("a server that is not there, resets, or closes is asked again later", async
   smtp = await startSmtpDouble({ password });
 });
 
-test.each(["hang", "hang-at-greeting"] as const)(
+test.each(["hang", "hang-at-greeting", "trickle"] as const)(
   "a server that does %s holds nobody longer than the deadline",
   async (mode) => {
     smtp.fail(mode);

@@ -12,9 +12,9 @@ export interface CapturedMail {
 
 /**
  * How a server fails: `defer` and `refuse` answer the mail with 451 and 550, `quote-login` refuses it and repeats the
- * login in its answer, `hang` never answers the mail, `hang-at-greeting` never greets, `reset` ends the connection.
+ * login in its answer, `hang` never answers the mail, `trickle` answers it without end, `hang-at-greeting` never greets, `reset` ends the connection.
  */
-export type SmtpFailure = "defer" | "refuse" | "quote-login" | "hang" | "hang-at-greeting" | "reset";
+export type SmtpFailure = "defer" | "refuse" | "quote-login" | "hang" | "trickle" | "hang-at-greeting" | "reset";
 
 export interface SmtpDouble {
   readonly port: number;
@@ -62,6 +62,7 @@ export async function startSmtpDouble({ user = "paramedic", password = "let me i
       stream.on("data", (piece: Buffer) => pieces.push(piece));
       stream.on("end", () => {
         if (failure === "hang") return;
+        if (failure === "trickle") return trickle(sockets);
         if (failure === "reset") return void resetAll(sockets);
         if (failure === "defer") return done(answer(451, "try again later"));
         if (failure === "refuse") return done(answer(550, "not here\r\n250 forged"));
@@ -79,6 +80,7 @@ export async function startSmtpDouble({ user = "paramedic", password = "let me i
   server.server.on("connection", (socket: Socket) => {
     connections += 1;
     sockets.add(socket);
+    socket.on("error", () => undefined);
     socket.once("close", () => sockets.delete(socket));
   });
   await new Promise<void>((listening) => {
@@ -107,6 +109,14 @@ export async function startSmtpDouble({ user = "paramedic", password = "let me i
 
 function answer(responseCode: number, text: string): Error {
   return Object.assign(new Error(text), { responseCode });
+}
+
+/** Writes the lines of an answer, each of which announces another one, until the connections are gone. */
+function trickle(sockets: ReadonlySet<Socket>): void {
+  const timer = setInterval(() => {
+    for (const socket of sockets) socket.write("250-still thinking\r\n", () => undefined);
+    if (sockets.size === 0) clearInterval(timer);
+  }, 20);
 }
 
 function resetAll(sockets: ReadonlySet<Socket>): void {
