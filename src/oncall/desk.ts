@@ -48,7 +48,7 @@ export interface Desk {
 
 /** One delivery may take this long; its lease is longer, so that nobody else delivers it meanwhile. */
 const deliverWithinMs = 20_000;
-const leaseMs = 60_000;
+const leaseMs = 30_000;
 
 /** Starts the desk. It looks every second, and errors of the store only make it look again. */
 export function openDesk(options: DeskOptions): Desk {

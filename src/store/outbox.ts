@@ -87,6 +87,7 @@ interface TakenRow extends OutboxMessage {
   readonly run_id: string;
 }
 
+// First attempts go in order. What has failed once is out of the queue: a dead mailbox must not silence the next level.
 const takeSql = `
 UPDATE paramedic.outbox o SET lease_until = now() + make_interval(secs => $1), attempts = o.attempts + 1
 WHERE o.id IN (
@@ -94,6 +95,6 @@ WHERE o.id IN (
   WHERE w.state = 'waiting' AND w.due_at <= now() AND (w.lease_until IS NULL OR w.lease_until <= now())
     AND NOT EXISTS (
       SELECT FROM paramedic.outbox e
-      WHERE e.run_id = w.run_id AND e.way = w.way AND e.state = 'waiting' AND e.id < w.id)
+      WHERE e.run_id = w.run_id AND e.way = w.way AND e.state = 'waiting' AND e.attempts = 0 AND e.id < w.id)
   ORDER BY w.due_at LIMIT 20 FOR UPDATE SKIP LOCKED)
 RETURNING o.id, o.run_id, o.way, o.policy, o.level, o.attempts`;

@@ -141,6 +141,18 @@ test("a message that cannot be delivered is tried again, in order, until it is",
   expect(rows).toEqual([{ state: "delivered", attempts: 2 }]);
 });
 
+test("a level that cannot be reached does not silence the next one", async () => {
+  await handedOver();
+  open({}, (message) =>
+    message.level === 0 ? { ok: false, reason: "the mailbox does not answer", retryable: true } : { ok: true },
+  );
+  await until(() => told.some(({ way, level }) => way === "email" && level === 1), {
+    what: "the second level to be told",
+  });
+  const { rows } = await spine.database.pool.query("SELECT state FROM paramedic.outbox WHERE level = 0");
+  expect(rows).toEqual([{ state: "waiting" }]);
+});
+
 test("what can never be delivered is a dead letter that is counted and told in the history", async () => {
   const run = await handedOver();
   open({ levelsOf: () => [{ afterMs: 0, ways: ["email"] }] }, () => ({
