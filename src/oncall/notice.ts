@@ -36,7 +36,7 @@ export function noticeOf(
     url: around.publicUrl === null ? null : `${around.publicUrl}${path}`,
     acknowledge: {
       command: `paramedic ack ${message.runId}`,
-      request: `POST ${around.publicUrl ?? ""}${path}/acknowledge`,
+      request: `curl -X POST -H "authorization: Bearer $PARAMEDIC_TOKEN" ${around.publicUrl ?? "http://127.0.0.1:9095"}${path}/acknowledge`,
     },
   };
 }
