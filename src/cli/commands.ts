@@ -176,11 +176,11 @@ function parseInputs(
   for (const one of given) {
     const at = one.indexOf("=");
     if (at < 1) return { problem: `'${one}' is no input; write name=value` };
-    values[one.slice(0, at)] = valueOf(one.slice(at + 1));
+    values[one.slice(0, at)] = inputValue(one.slice(at + 1));
   }
   return { values };
 }
 
-function valueOf(text: string): unknown {
+function inputValue(text: string): unknown {
   return /^(true|false|-?\d+(\.\d+)?)$/.test(text) ? JSON.parse(text) : text;
 }

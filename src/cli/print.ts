@@ -27,10 +27,13 @@ export interface ShownRun extends ListedRun {
   readonly events: readonly RunEvent[];
 }
 
-/** Control and direction characters in labels must not move the cursor or turn text around. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: control and direction characters in labels must not move the cursor or turn text around
 const unprintable = /[\u0000-\u001f\u007f-\u009f\u200e\u200f\u2028-\u202e\u2066-\u2069]/g;
 
-export const plain = (text: string): string => text.replace(unprintable, "\u00b7");
+/** The text with a dot for everything that a terminal would obey. */
+export function plain(text: string): string {
+  return text.replace(unprintable, "\u00b7");
+}
 
 /** One line for each run, newest first. */
 export function runLines(runs: readonly ListedRun[]): readonly string[] {
