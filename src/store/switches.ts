@@ -13,7 +13,10 @@ export interface Switch {
 
 export interface Switches {
   read(): Promise<Switch>;
-  /** Sets it and returns it with the runs that waited for it and are due again. */
+  /**
+   * Sets it and returns it with the runs that waited for it and are due again: the oldest ones, at most 500. The others
+   * look again by themselves. Turning it never waits for runs, and never fails because of them.
+   */
   set(change: {
     readonly paused: boolean;
     readonly reason: string;
@@ -42,25 +45,40 @@ export function createSwitches(database: Database): Switches {
       if (!row) throw new Error("the kill switch has no row: nothing executes until it is set");
       return switchOf(row);
     },
-    set: (change) =>
-      inTransaction(database.people, async (client) => {
-        const { rows } = await client.query<SwitchRow>(
-          `INSERT INTO paramedic.switches (name, paused, reason, by, since, until)
-           VALUES ('automation', $1, $2, $3, now(), $4)
-           ON CONFLICT (name) DO UPDATE SET paused = excluded.paused, reason = excluded.reason, by = excluded.by,
-             since = excluded.since, until = excluded.until
-           RETURNING ${columns}`,
-          [change.paused, change.reason, change.by, change.until],
-        );
-        if (change.paused) return { switch: switchOf(rows[0] as SwitchRow), woken: [] };
-        const { rows: woken } = await client.query<{ id: string }>(
-          `UPDATE paramedic.runs SET due_at = now(), hinted_at = NULL WHERE id IN (
-             SELECT id FROM paramedic.runs WHERE state = 'waiting' AND waiting_for = 'switch' ORDER BY id FOR UPDATE)
-           RETURNING id`,
-        );
-        return { switch: switchOf(rows[0] as SwitchRow), woken: woken.map((row) => row.id) };
-      }),
+    set: async (change) => {
+      const { rows } = await database.people.query<SwitchRow>(
+        `INSERT INTO paramedic.switches (name, paused, reason, by, since, until)
+         VALUES ('automation', $1, $2, $3, now(), $4)
+         ON CONFLICT (name) DO UPDATE SET paused = excluded.paused, reason = excluded.reason, by = excluded.by,
+           since = excluded.since, until = excluded.until
+         RETURNING ${columns}`,
+        [change.paused, change.reason, change.by, change.until],
+      );
+      const turned = switchOf(rows[0] as SwitchRow);
+      if (change.paused) return { switch: turned, woken: [] };
+      // The switch is turned by now. Runs that nobody wakes look again by themselves, so this must not fail the answer.
+      const woken = await wake(database).catch(() => []);
+      return { switch: turned, woken };
+    },
   };
+}
+
+/** At most so many runs are woken at once; the others look again by themselves within seconds. */
+const wokenAtMost = 500;
+
+/** Makes the oldest runs that wait for the switch due, without waiting for those that somebody has locked. */
+async function wake(database: Database): Promise<readonly string[]> {
+  return inTransaction(database.people, async (client) => {
+    // Somebody waits for the answer, and it does not depend on this.
+    await client.query("SET LOCAL statement_timeout = '1s'");
+    const { rows } = await client.query<{ id: string }>(
+      `UPDATE paramedic.runs SET due_at = now(), hinted_at = NULL WHERE id IN (
+         SELECT id FROM paramedic.runs WHERE state = 'waiting' AND waiting_for = 'switch'
+         ORDER BY id LIMIT ${wokenAtMost} FOR UPDATE SKIP LOCKED)
+       RETURNING id`,
+    );
+    return rows.map((row) => row.id);
+  });
 }
 
 function switchOf(row: SwitchRow): Switch {
