@@ -68,6 +68,22 @@ async function startUntouchables(): Promise<void> {
   await migration.client.query("CREATE INDEX ON moved (id)");
   running.push(migration.start("SELECT pg_sleep(600)"));
   untouchable.set("a query inside a migration", migration.pid);
+
+  const backfill = await patient.session();
+  await backfill.client.query("CREATE TABLE orders AS SELECT 1 AS id");
+  await backfill.client.query("BEGIN");
+  await backfill.client.query("ALTER TABLE orders ADD COLUMN total int");
+  running.push(backfill.start("UPDATE orders SET total = 0 WHERE pg_sleep(600) IS NOT NULL"));
+  untouchable.set("the backfill of a migration", backfill.pid);
+
+  // Each text ends, as the server shows it, before the statement that says what it is.
+  for (const filler of ["x", "€"]) {
+    const cut = await patient.session();
+    await cut.client.query(`CREATE TABLE cut_${cut.pid} (id int)`);
+    const shown = `SELECT pg_sleep(600); /* ${filler.repeat(1_100)} */`;
+    running.push(cut.start(`${shown} ALTER TABLE cut_${cut.pid} ADD COLUMN total int`));
+    untouchable.set(`a migration whose text is cut, of ${filler}`, cut.pid);
+  }
 }
 
 async function startSleeping(what: string, config: Parameters<Patient["session"]>[0]): Promise<void> {

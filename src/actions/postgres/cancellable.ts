@@ -32,6 +32,9 @@ export const cancellable = `
   AND a.application_name !~* '^(${programs})'
   AND a.query ~* '^${beforeFirstWord}(${firstWords})\\M'
   AND a.query !~* ';.*\\m(${laterWords})\\M'
+  -- A text that was cut (between two characters, so up to three bytes early) does not show all of its statements.
+  AND (strpos(a.query, ';') = 0
+    OR octet_length(a.query) < (SELECT s.setting::int - 4 FROM pg_settings s WHERE s.name = 'track_activity_query_size'))
   AND a.query !~* '\\mpg_(start_backup|stop_backup|backup_start|backup_stop)\\M'
   -- Cancelling a commit that waits for its replica would not undo it, only lose the wait.
   AND a.wait_event IS DISTINCT FROM 'SyncRep'
@@ -43,7 +46,10 @@ export const cancellable = `
     UNION ALL SELECT FROM pg_stat_progress_create_index s WHERE s.pid = a.pid
     UNION ALL SELECT FROM pg_stat_progress_basebackup s WHERE s.pid = a.pid
     UNION ALL SELECT FROM pg_stat_progress_copy s WHERE s.pid = a.pid)
-  -- The locks of maintenance and migrations, which may run inside a function or an open transaction.
+  -- The locks of maintenance and migrations, held or waited for, which may run inside a function or an open
+  -- transaction. Queries and changes of rows take none of them. A table made or truncated in the same transaction is
+  -- locked so too, even a temporary one: whose it is cannot be told from another database.
   AND NOT EXISTS (
     SELECT FROM pg_locks l WHERE l.pid = a.pid AND l.locktype = 'relation'
-      AND l.mode IN ('ShareUpdateExclusiveLock', 'ShareLock', 'ShareRowExclusiveLock'))`;
+      AND l.mode IN ('ShareUpdateExclusiveLock', 'ShareLock', 'ShareRowExclusiveLock', 'ExclusiveLock',
+                     'AccessExclusiveLock'))`;

@@ -131,11 +131,24 @@ test.each([
   expect(await mayCancel({ query: text })).toBe(false);
 });
 
+// The server keeps 1,023 bytes, less those of a character that does not fit as a whole.
+const long = (text: string, bytes: number) => text + "x".repeat(bytes - Buffer.byteLength(text));
+
+test.each([
+  ["one byte short of any cut", long("SELECT 1; SELECT 2 --", 1_019), true],
+  ["as long as one cut before its last character", long("SELECT 1; SELECT 2 --", 1_020), false],
+  ["as long as what the server keeps", long("SELECT 1; SELECT 2 --", 1_023), false],
+  ["as long in bytes, but not in characters", long("SELECT 1; SELECT 'ééé' --", 1_023), false],
+  ["of one statement, though cut", long("SELECT 1 --", 1_023), true],
+])("a text %s", async (_what, text, may) => {
+  expect(await mayCancel({ query: text })).toBe(may);
+});
+
 test("the session that asks is left alone", async () => {
   expect(await mayCancel({ pid: (superuser as unknown as { processID: number }).processID })).toBe(false);
 });
 
-test.each(["SHARE", "SHARE UPDATE EXCLUSIVE", "SHARE ROW EXCLUSIVE"])(
+test.each(["SHARE", "SHARE UPDATE EXCLUSIVE", "SHARE ROW EXCLUSIVE", "EXCLUSIVE", "ACCESS EXCLUSIVE"])(
   "a session that holds the %s lock of maintenance is left alone, whatever it runs",
   async (mode) => {
     await superuser.query("CREATE TABLE IF NOT EXISTS locked (a int)");
@@ -143,6 +156,7 @@ test.each(["SHARE", "SHARE UPDATE EXCLUSIVE", "SHARE ROW EXCLUSIVE"])(
     const holder = await patient.session();
     await holder.client.query("BEGIN");
     await holder.client.query("UPDATE locked SET a = 1");
+    await holder.client.query("SELECT FROM locked FOR UPDATE");
     expect(await mayCancel({ pid: holder.pid })).toBe(true);
     await holder.client.query(`LOCK TABLE locked IN ${mode} MODE`);
     expect(await mayCancel({ pid: holder.pid })).toBe(false);
