@@ -12,8 +12,9 @@ import { lasting, passing } from "./failure.ts";
 
 const timeoutMs = 10_000;
 const largestBytes = 1024 * 1024;
+const deepestLevel = 100;
 
-/** What a server answered. `body` of an answer that is no success is undefined where it was not JSON. */
+/** What a server answered. `body` of an answer that is no success is undefined where it was no JSON or too deep. */
 export interface JsonAnswer {
   readonly status: "answered";
   readonly code: number;
@@ -43,9 +44,9 @@ refused.addSubnet("224.0.0.0", 4);
 refused.addSubnet("ff00::", 8, "ipv6");
 
 /**
- * Reads the JSON document at `url`, of at most 1 MiB within 10 seconds. A redirect, an answer that is not JSON though
- * it is a success, an unreachable server and an aborted signal are Failures; what a code of 400 or more means is left
- * to the caller. Reasons name origin and path, never the query or the login in the URL.
+ * Reads the JSON document at `url`, of at most 1 MiB and 100 levels of lists and objects, within 10 seconds. A redirect,
+ * a success that is not such JSON, an unreachable server and an aborted signal are Failures; what a code of 400 or more
+ * means is left to the caller. Reasons name origin and path, never the query or the login in the URL.
  */
 export async function requestJson(
   url: URL,
@@ -67,7 +68,11 @@ export async function requestJson(
     if (isSuccess && !isPlainJson(response)) return lasting(`${where} answered ${code}, but not with plain JSON.`);
     const parsed = parse(body);
     if (isSuccess && parsed === undefined) return lasting(`${where} answered ${code} with malformed JSON.`);
-    return { status: "answered", code, body: parsed };
+    const tooDeep = deeperThan(parsed, deepestLevel);
+    if (isSuccess && tooDeep) {
+      return lasting(`${where} answered ${code} with JSON nested more than ${deepestLevel} levels deep.`);
+    }
+    return { status: "answered", code, body: tooDeep ? undefined : parsed };
   } catch (error) {
     if (signal.aborted) return passing(`Stopped while waiting for ${where}.`);
     if (deadline.aborted) return passing(`${where} did not answer within ${timeoutMs / 1_000} s.`);
@@ -136,4 +141,10 @@ function parse(body: Buffer): unknown {
   } catch {
     return undefined;
   }
+}
+
+/** Whether lists and objects are nested deeper than `levels`: JSON.parse reads any depth, JSON.stringify writes some. */
+function deeperThan(value: unknown, levels: number): boolean {
+  if (typeof value !== "object" || value === null) return false;
+  return levels === 0 || Object.values(value).some((inner) => deeperThan(inner, levels - 1));
 }

@@ -13,6 +13,7 @@ let port: number;
 let served: string[] = [];
 let metadataServed = 0;
 
+const nested = (levels: number) => "[".repeat(levels) + "]".repeat(levels);
 const json = { "content-type": "application/json" };
 const routes: Record<string, RequestListener> = {
   "/api/health/": (request, response) => response.writeHead(200, json).end(JSON.stringify(request.headers)),
@@ -30,6 +31,13 @@ const routes: Record<string, RequestListener> = {
     response.writeHead(200, { ...json, "content-encoding": "gzip" }).end(gzipSync("{}")),
   "/api/problem": (_request, response) =>
     response.writeHead(200, { "content-type": "application/problem+json; charset=utf-8" }).end("[1, null]"),
+  "/api/nested": (_request, response) => response.writeHead(200, json).end(nested(100)),
+  "/api/deeper": (_request, response) => response.writeHead(200, json).end(nested(101)),
+  "/api/deep": (_request, response) => response.writeHead(200, json).end(nested(5_000)),
+  "/api/deep-objects": (_request, response) =>
+    response.writeHead(200, json).end(`{"a":1,"b":${'{"a":'.repeat(5_000)}1${"}".repeat(5_000)}}`),
+  "/api/deepest": (_request, response) => response.writeHead(200, json).end(nested(500_000)),
+  "/api/busy-and-deep": (_request, response) => response.writeHead(503, json).end(nested(5_000)),
   "/api/endless": (_request, response) => {
     response.writeHead(200, json);
     const timer = setInterval(() => response.write("1".repeat(100_000)), 1);
@@ -114,6 +122,13 @@ test("any JSON is an answer", async () => {
   expect(await get("/problem")).toEqual({ status: "observed", output: { status: 200, body: [1, null] } });
 });
 
+test("an answer of 100 levels is read", async () => {
+  expect(await get("/nested")).toEqual({
+    status: "observed",
+    output: { status: 200, body: JSON.parse(nested(100)) },
+  });
+});
+
 test("a redirect is not followed", async () => {
   const before = metadataServed;
   expect(await get("/moved")).toMatchObject({
@@ -132,6 +147,11 @@ test.each<[string, string, boolean]>([
   ["/html", "not with plain JSON", false],
   ["/broken", "malformed JSON", false],
   ["/zipped", "not with plain JSON", false],
+  ["/deeper", "more than 100 levels", false],
+  ["/deep", "more than 100 levels", false],
+  ["/deep-objects", "more than 100 levels", false],
+  ["/deepest", "more than 100 levels", false],
+  ["/busy-and-deep", "answered 503", true],
   ["/endless", "more than 1 MiB", false],
   ["/cut", "cannot be reached (ECONNRESET)", true],
 ])("%s is a failure that says: %s", async (path, words, retryable) => {
