@@ -27,6 +27,14 @@ export function dueLevels(levels: readonly Level[], beganAt: number, nextLevel: 
   return { due, nextLevel: next, dueAt: following ? beganAt + following.afterMs : null };
 }
 
+/** How long an escalation waits for a worker that knows its policy, and how often it looks for one. */
+export const unknownPolicy = { againAfterMs: 30_000, giveUpAfterMs: 600_000 } as const;
+
+/** Nothing is told at `now`, since the policy is not known here: another worker may know it the next time. */
+export function lookAgain(nextLevel: number, now: number): DueLevels {
+  return { due: [], nextLevel, dueAt: now + unknownPolicy.againAfterMs };
+}
+
 /** How long the outbox waits after each failed attempt; after the last one it gives up. */
 export const deliveryDelaysMs: readonly number[] = [
   2_000, 5_000, 15_000, 30_000, 60_000, 120_000, 300_000, 600_000, 900_000, 1_800_000, 3_600_000,

@@ -15,10 +15,14 @@ export interface Message {
 }
 
 export interface DeskStore {
-  advance(levelsOf: (policy: string) => readonly Level[] | null): Promise<number>;
+  /** Says which due escalations have a policy that `levelsOf` does not know. */
+  advance(levelsOf: (policy: string) => readonly Level[] | null): Promise<{
+    readonly unknown: readonly { readonly runId: string; readonly policy: string; readonly givenUp: boolean }[];
+  }>;
   take(leaseMs: number): Promise<readonly Message[]>;
   delivered(message: Message, to: string): Promise<void>;
-  failed(message: Message, reason: string, retryable: boolean): Promise<"again" | "dead">;
+  /** `withdrawn`: somebody acknowledged meanwhile, so that nobody tries again. */
+  failed(message: Message, reason: string, retryable: boolean): Promise<"again" | "dead" | "withdrawn">;
 }
 
 /** How one level of one policy is reached by one way; null where the configuration has no such way any more. */
@@ -58,7 +62,8 @@ export function openDesk(options: DeskOptions): Desk {
   let working: Promise<void> = Promise.resolve();
 
   async function round(): Promise<void> {
-    await store.advance(options.levelsOf);
+    const { unknown } = await store.advance(options.levelsOf);
+    for (const one of unknown) complain(options, one);
     const messages = await store.take(leaseMs);
     await Promise.all(messages.map((message) => deliver(options, message, stopping.signal)));
   }
@@ -82,6 +87,12 @@ export function openDesk(options: DeskOptions): Desk {
   };
 }
 
+function complain({ log }: DeskOptions, one: { runId: string; policy: string; givenUp: boolean }): void {
+  const fields = { run: one.runId, policy: one.policy };
+  if (one.givenUp) log.error(fields, "nobody was told of a run: its escalation policy is not configured");
+  else log.error(fields, "a run waits for a worker that knows its escalation policy; correct `escalation` here");
+}
+
 async function deliver(options: DeskOptions, message: Message, stopping: AbortSignal): Promise<void> {
   const { store, log, metrics } = options;
   const fields = { run: message.runId, way: message.way, policy: message.policy, level: message.level + 1 };
@@ -100,8 +111,12 @@ async function deliver(options: DeskOptions, message: Message, stopping: AbortSi
     return;
   }
   const result = await store.failed(message, answer.reason, answer.retryable);
-  metrics.noticeFailed(message.way, result);
   const failure = { ...fields, reason: answer.reason, attempts: message.attempts };
+  if (result === "withdrawn") {
+    log.info(failure, "people could not be told of a run, and need not be: somebody has it");
+    return;
+  }
+  metrics.noticeFailed(message.way, result);
   if (result === "again") log.warn(failure, "people could not be told of a run; trying again");
   else log.error(failure, "people could not be told of a run, and nobody tries any more");
 }

@@ -5,6 +5,7 @@ import { newId } from "../../src/ids.ts";
 import { type Desk, type DeskOptions, type Message, openDesk } from "../../src/oncall/desk.ts";
 import { noticeOf } from "../../src/oncall/notice.ts";
 import type { Delivered, Notice } from "../../src/oncall/way.ts";
+import { inTransaction } from "../../src/store/connect.ts";
 import { createEscalations } from "../../src/store/escalations.ts";
 import { createOutbox } from "../../src/store/outbox.ts";
 import { createSpine, playbookYaml, type Spine } from "../support/spine.ts";
@@ -72,6 +73,14 @@ async function handedOver(): Promise<string> {
 
 const happened = async (run: string, type: string) => (await spine.events(run)).filter((event) => event.type === type);
 
+const dueNow = () => spine.database.pool.query("UPDATE paramedic.escalations SET due_at = now()");
+
+function loggedErrors() {
+  const errors: object[] = [];
+  const log = { info() {}, warn() {}, error: (fields: object, message: string) => errors.push({ ...fields, message }) };
+  return { errors, log };
+}
+
 test("a run that could not heal reaches the first level at once and the next one in its time, with what was tried", async () => {
   const run = await handedOver();
   open();
@@ -92,7 +101,7 @@ test("a run that heals tells nobody", async () => {
   spine.patient.curable = true;
   const run = await spine.start();
   expect(await spine.settle(run)).toMatchObject({ outcome: "fixed" });
-  expect(await escalations().advance(() => twoLevels)).toBe(0);
+  expect(await escalations().advance(() => twoLevels)).toEqual({ due: 0, unknown: [] });
 });
 
 test("who acknowledges has it: later levels are not told, and a second one learns who it is", async () => {
@@ -190,10 +199,97 @@ test("a message whose deliverer was killed is delivered by the next one", async 
   expect((await happened(run, "told")).filter((event) => "to" in event && event.to === "somebody else")).toEqual([]);
 });
 
-test("a policy that is not configured any more tells nobody and is not looked at for ever", async () => {
-  await handedOver();
-  expect(await escalations().advance(() => null)).toBe(1);
-  expect(await escalations().advance(() => null)).toBe(0);
+test("a worker that does not know the policy says so, and leaves the escalation to one that does", async () => {
+  const run = await handedOver();
+  const { errors, log } = loggedErrors();
+  const ignorant = open({ levelsOf: () => null, log });
+  await until(() => errors.length === 1, { what: "the worker to complain" });
+  await ignorant.stop();
+  expect(errors).toEqual([
+    expect.objectContaining({ run, policy: "ward", message: expect.stringContaining("waits for a worker") }),
+  ]);
+  const inSeconds = "extract(epoch FROM due_at - now())::float8 AS seconds";
+  const { rows } = await spine.database.pool.query(`SELECT next_level, ${inSeconds} FROM paramedic.escalations`);
+  expect(rows).toEqual([{ next_level: 0, seconds: expect.any(Number) }]);
+  expect(rows[0].seconds).toBeGreaterThan(20);
+  expect(rows[0].seconds).toBeLessThan(31);
+  expect(await happened(run, "not-told")).toEqual([]);
+  await dueNow();
+  open();
+  await until(() => told.length === 1, { what: "the first level to be told" });
+});
+
+test("a policy that no worker knows for ten minutes is given up, and the run's history says so once", async () => {
+  const run = await handedOver();
+  const { errors, log } = loggedErrors();
+  await spine.database.pool.query("UPDATE paramedic.escalations SET began_at = now() - interval '11 minutes'");
+  for (let desk = 0; desk < 3; desk += 1) open({ levelsOf: () => null, log });
+  await until(async () => (await happened(run, "not-told")).length > 0, { what: "the history to say so" });
+  expect(await happened(run, "not-told")).toMatchObject([
+    { way: "escalation", level: 1, reason: expect.stringMatching(/policy 'ward' is not configured.*tell people/) },
+  ]);
+  await until(() => errors.length > 0, { what: "the error to be logged" });
+  expect(errors).toEqual([expect.objectContaining({ run, message: expect.stringContaining("nobody was told") })]);
+  const { rows } = await spine.database.pool.query("SELECT due_at FROM paramedic.escalations");
+  expect(rows).toEqual([{ due_at: null }]);
+  expect(await escalations().advance(() => null)).toEqual({ due: 0, unknown: [] });
+  expect(await spine.reads.firstBrokenEvent(run)).toBeNull();
+});
+
+test("an acknowledgement and a level that comes due at the same time do not block each other", async () => {
+  const run = await handedOver();
+  let acknowledging: Promise<unknown> = Promise.resolve();
+  await inTransaction(spine.database.pool, async (client) => {
+    await client.query("SELECT FROM paramedic.escalations WHERE run_id = $1 FOR UPDATE", [run]);
+    acknowledging = escalations().acknowledge(run, "api:night");
+    acknowledging.catch(() => {});
+    const blocked = "SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    await until(async () => (await spine.database.pool.query(blocked)).rowCount === 1, { what: "the two to meet" });
+    await client.query(
+      "INSERT INTO paramedic.outbox (id, run_id, way, policy, level) VALUES ($1, $2, 'email', 'ward', 0)",
+      [newId(), run],
+    );
+  });
+  expect(await acknowledging).toEqual({ kind: "acknowledged", by: "api:night" });
+  const { rows } = await spine.database.pool.query("SELECT state FROM paramedic.outbox");
+  expect(rows).toEqual([{ state: "withdrawn" }]);
+});
+
+test.each([true, false])(
+  "what fails after somebody acknowledged is withdrawn and not tried again (retryable: %s)",
+  async (retryable) => {
+    const run = await handedOver();
+    await escalations().advance(() => twoLevels);
+    const [message] = await outbox().take(30_000);
+    await escalations().acknowledge(run, "api:night");
+    expect(await outbox().failed(message as Message, "the server is busy", retryable)).toBe("withdrawn");
+    const { rows } = await spine.database.pool.query(
+      "SELECT state, last_error, lease_until, settled_at IS NOT NULL AS settled FROM paramedic.outbox",
+    );
+    expect(rows).toEqual([{ state: "withdrawn", last_error: "the server is busy", lease_until: null, settled: true }]);
+    expect(await happened(run, "not-told")).toEqual([]);
+    expect(await outbox().dead()).toBe(0);
+  },
+);
+
+test("a desk whose delivery fails after the acknowledgement counts no failure and complains to nobody", async () => {
+  const run = await handedOver();
+  const { errors, log } = loggedErrors();
+  const counted: string[] = [];
+  const desk = open(
+    { log, metrics: { noticeDelivered: () => {}, noticeFailed: (way, result) => counted.push(`${way} ${result}`) } },
+    async () => {
+      await escalations().acknowledge(run, "api:night");
+      return { ok: false, reason: "the server is busy", retryable: true };
+    },
+  );
+  await until(
+    async () =>
+      (await spine.database.pool.query("SELECT FROM paramedic.outbox WHERE state = 'withdrawn'")).rowCount === 1,
+    { what: "the message to be withdrawn" },
+  );
+  await desk.stop();
+  expect({ counted, errors }).toEqual({ counted: [], errors: [] });
 });
 
 test("an escalation that was due while nobody was there is told by the first desk that opens", async () => {
