@@ -16,6 +16,11 @@ export type CheckedInputs =
 
 const longestString = 1_000;
 
+/** A request can be wrong in a hundred thousand ways; its answer names so many, and finding near names takes time. */
+const mostProblems = 20;
+const mostHints = 5;
+const longestName = 100;
+
 /**
  * Checks what a request gives, strictly: nothing unknown, nothing converted. Defaults are filled in.
  * An input that is neither required nor given stays absent.
@@ -29,9 +34,12 @@ export function checkInputs(playbook: Playbook, given: unknown): CheckedInputs {
     return refused([{ field: "inputs", message: "must be an object" }]);
   }
   const fields = new Map<string, unknown>(Object.entries(given));
-  const problems: InputProblem[] = [...fields.keys()]
-    .filter((field) => !Object.hasOwn(declared, field))
-    .map((field) => ({ field, message: `unknown input '${field}'${hint(field, Object.keys(declared))}` }));
+  const names = Object.keys(declared);
+  const unknown = [...fields.keys()].filter((field) => !Object.hasOwn(declared, field));
+  const problems = unknown.slice(0, mostProblems).map((name, index): InputProblem => {
+    const field = name.length > longestName ? `${name.slice(0, longestName)}…` : name;
+    return { field, message: `unknown input '${field}'${index < mostHints ? hint(field, names) : ""}` };
+  });
   const inputs: [string, Json][] = [];
   for (const [field, declaration] of Object.entries(declared)) {
     const value = fields.has(field) ? fields.get(field) : declaration.default;
@@ -43,7 +51,8 @@ export function checkInputs(playbook: Playbook, given: unknown): CheckedInputs {
     if (wrong === null) inputs.push([field, value as Json]);
     else problems.push({ field, message: wrong });
   }
-  return problems.length > 0 ? refused(problems) : { ok: true, inputs: Object.fromEntries(inputs) };
+  const all = problems.length + Math.max(0, unknown.length - mostProblems);
+  return all > 0 ? refused(problems, all) : { ok: true, inputs: Object.fromEntries(inputs) };
 }
 
 /** What is wrong with a value for this input; null where nothing is. */
@@ -61,6 +70,10 @@ export function wrongValue(declaration: Pick<InputDeclaration, "type">, value: u
   }
 }
 
-function refused(problems: readonly InputProblem[]): CheckedInputs {
-  return { ok: false, problems };
+/** Refuses with the first problems; where there are more, the last one says how many. */
+function refused(problems: readonly InputProblem[], all = problems.length): CheckedInputs {
+  if (all <= mostProblems) return { ok: false, problems };
+  const shown = problems.slice(0, mostProblems - 1);
+  const message = `there are ${all - shown.length} more problems; correct these first`;
+  return { ok: false, problems: [...shown, { field: "inputs", message }] };
 }

@@ -49,6 +49,34 @@ test("every field at fault is named", () => {
   expect(checked.ok ? [] : checked.problems.map(({ field }) => field)).toEqual(["foo", "unit", "minutes"]);
 });
 
+const unknownInputs = (count: number) =>
+  Object.fromEntries(Array.from({ length: count }, (_, index) => [`unit${index}`, 1]));
+
+test("of very many problems twenty are named, and the last says how many more there are", () => {
+  const checked = checkInputs(playbook, unknownInputs(110_000));
+  const problems = checked.ok ? [] : checked.problems;
+  expect(problems).toHaveLength(20);
+  expect(problems[18]?.field).toBe("unit18");
+  // One more than the unknown ones: the input that is missing.
+  expect(problems[19]).toEqual({ field: "inputs", message: "there are 109982 more problems; correct these first" });
+  expect(problems.filter(({ message }) => message.includes("did you mean"))).toHaveLength(5);
+});
+
+test.each([
+  [20, 20, "unknown input 'unit19'"],
+  [21, 20, "there are 2 more problems; correct these first"],
+])("of %i problems %i are answered", (given, answered, last) => {
+  const checked = checkInputs(playbook, { unit: "u", ...unknownInputs(given) });
+  const problems = checked.ok ? [] : checked.problems;
+  expect(problems).toHaveLength(answered);
+  expect(problems.at(-1)?.message).toBe(last);
+});
+
+test("a very long name is not repeated in full", () => {
+  const checked = checkInputs(playbook, { unit: "u", ["x".repeat(100_000)]: 1 });
+  expect(JSON.stringify(checked).length).toBeLessThan(1_000);
+});
+
 test("a playbook that only alerts start takes no request", () => {
   expect(checkInputs(playbookWith("{ alerts: ['a=\"b\"'] }"), {})).toEqual({
     ok: false,
