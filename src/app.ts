@@ -1,11 +1,12 @@
 /** The one place where the parts meet: builds them from the configuration, starts them in order and stops them in order. */
 
-import { existsSync, readFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { join } from "node:path";
 import { createActions } from "./actions/registry.ts";
 import { createApi } from "./api/router.ts";
 import type { Config } from "./config/config.ts";
+import { isPausedByFile } from "./config/pause-file.ts";
 import type { ActionRegistry } from "./domain/action.ts";
 import { startHttpServer } from "./http/server.ts";
 import { newId } from "./ids.ts";
@@ -34,6 +35,7 @@ import { connect, type Database } from "./store/connect.ts";
 import { createDue, type Due } from "./store/due.ts";
 import { createEscalations, type Escalations } from "./store/escalations.ts";
 import { migrate, migrateWhenReachable } from "./store/migrate.ts";
+import { isOutage } from "./store/outage.ts";
 import { createOutbox, type Outbox } from "./store/outbox.ts";
 import { openOwnDatabase } from "./store/own-database.ts";
 import { createPlaybookVersions } from "./store/playbook-versions.ts";
@@ -89,12 +91,13 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
     log.warn({ problem: line }, "a playbook has something that its author should know");
   if (loaded.problems.length > 0) throw new StartRefused(loaded.problems);
 
-  // In the order in which they are closed.
-  const closers: (() => Promise<unknown>)[] = [];
+  // What takes new work in is closed first and together, so that the drain begins at once; then the rest in this order.
+  const doors: (() => Promise<unknown>)[] = [];
+  const closers: (() => Promise<unknown>)[] = [() => Promise.allSettled(doors.map((close) => close()))];
   const stopSignals = { soft: new AbortController(), hard: new AbortController() };
   try {
     const own = await openOwnDatabase(ownDatabaseOf(config), log);
-    closers.unshift(own.stop);
+    closers.splice(1, 0, own.stop);
     await migrateWhenReachable(own.url, log);
     const database = connect(own.url, {
       onIdleError: (error) => {
@@ -102,7 +105,7 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
         log.warn({ err: error }, "an idle connection to the store broke and will be replaced");
       },
     });
-    closers.unshift(database.close);
+    closers.splice(1, 0, database.close);
     const versions = createPlaybookVersions(database);
     await versions.keep(loaded.playbooks.map(({ playbook }) => playbook));
 
@@ -129,7 +132,7 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
         log.warn({ count, reason }, "the queue did not take hints; the runs are stored and will be picked up");
       },
     });
-    closers.unshift(dispatch.close);
+    closers.splice(1, 0, dispatch.close);
 
     const library = createLibrary({
       loaded: loaded.playbooks,
@@ -143,7 +146,7 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
     if (options.role !== "receiver") {
       const worker = startDriving({ config, options, database, backend, dispatch, library, due, metrics, stopSignals });
       const desk = startDesk({ config, log, escalations, outbox, reads, metrics });
-      closers.unshift(desk.stop, worker.stop);
+      doors.push(worker.stop, desk.stop);
     }
 
     const accept = createAccept({
@@ -188,8 +191,10 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
       limitBytes: config.limits.webhookBodyBytes,
     });
     const server = await startHttpServer({ ...config.listen, routers: [webhook, api.router], log });
-    closers.unshift(server.close);
-    closers.unshift(async () => api.close());
+    doors.push(async () => {
+      api.close();
+      await server.close();
+    });
     return {
       url: server.url,
       stop: async () => {
@@ -229,11 +234,11 @@ function startDriving(parts: {
     },
   });
   const world: World = {
-    store: { ...claims, append: createAppend(database), readRails: createReadRails(database) },
+    store: { ...claims, append: createAppend(database), readRails: createReadRails(database), isOutage },
     targets: new Map(config.targets.map((target) => [target.name, target])),
     playbook: library,
     approvals: config.approvals,
-    pausedHere: () => existsSync(config.pauseFile),
+    pausedHere: () => isPausedByFile(config.pauseFile),
     hint: dispatch.hint,
     worker: workerName,
     newId,

@@ -32,16 +32,13 @@ export async function serve(options: {
   }
   endOnBugs(log);
   const stopped = signalled(log);
+  // From the signal on, also where it comes during the start.
+  void stopped.then(() => endHard(log, config.worker.drainMs + hardEndAfterDrainMs));
   try {
     const app = await startApp(config, { role: options.role, host: options.host, log });
     log.info({ url: app.url, role: options.role }, "Paramedic is up");
     await stopped;
-    const hardEnd = setTimeout(() => {
-      log.error({ afterMs: config.worker.drainMs + hardEndAfterDrainMs }, "the stop took too long; ending hard");
-      process.exit(1);
-    }, config.worker.drainMs + hardEndAfterDrainMs);
     await app.stop();
-    clearTimeout(hardEnd);
     log.info({}, "Paramedic has stopped");
     // A queue whose Redis is away goes on connecting (bullmq#4656), which would keep the process alive for nothing.
     setTimeout(() => process.exit(0), lingerMs).unref();
@@ -110,6 +107,14 @@ function signalled(log: Logger): Promise<void> {
     process.on("SIGTERM", () => onSignal("SIGTERM"));
     process.on("SIGINT", () => onSignal("SIGINT"));
   });
+}
+
+/** Ends the process after a time, unless it has ended by then. */
+function endHard(log: Logger, afterMs: number): void {
+  setTimeout(() => {
+    log.error({ afterMs }, "the stop took too long; ending hard");
+    process.exit(1);
+  }, afterMs).unref();
 }
 
 /** A bug that nobody caught may have left anything behind in this process; another process takes its runs over. */

@@ -119,6 +119,11 @@ test("only the configuration reads the environment", () => {
   expect(readers.filter((folder) => folder !== "config")).toEqual([]);
 });
 
+test("deadlines are made by hand, since Node 20 loses the others", () => {
+  const lost = sources.filter(({ text }) => /AbortSignal\.(any|timeout)\(/.test(text)).map(({ path }) => path);
+  expect(lost).toEqual([]);
+});
+
 test("the SQL of our own tables is in the store and nowhere else", () => {
   const tables = /\bparamedic\.(episodes|runs|run_events|approvals|target_locks|switches|playbook_versions|changes)\b/;
   expect(

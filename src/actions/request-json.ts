@@ -8,6 +8,7 @@ import http, { type IncomingMessage } from "node:http";
 import https from "node:https";
 import { BlockList, type LookupFunction } from "node:net";
 import type { Failure } from "../domain/action.ts";
+import { deadlineOf } from "../domain/deadline.ts";
 import { lasting, passing } from "./failure.ts";
 
 const timeoutMs = 10_000;
@@ -54,7 +55,7 @@ export async function requestJson(
   resolve: Resolve = dns.lookup,
 ): Promise<JsonAnswer | Failure> {
   const where = placeOf(url);
-  const deadline = AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]);
+  const { signal: deadline, release } = deadlineOf([signal], timeoutMs);
   try {
     const response = await get(url, deadline, resolve);
     const code = response.statusCode ?? 0;
@@ -83,6 +84,8 @@ export async function requestJson(
     if (code === "ECONNREFUSED") return passing(`${where} refused the connection. Check that it runs there.`);
     if (code !== "") return passing(`${where} cannot be reached (${code}).`);
     throw error;
+  } finally {
+    release();
   }
 }
 

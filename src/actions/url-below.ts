@@ -12,7 +12,7 @@ export function isPlainPath(path: string): boolean {
   const segments = (path.split("?")[0] as string).slice(1).split("/");
   return segments.every((segment, index) => {
     const last = index === segments.length - 1;
-    return (segment !== "" || last) && isPlainSegment(segment) && isPlainSegment(decode(segment));
+    return (segment !== "" || last) && isText(segment) && isPlainSegment(segment) && isPlainSegment(decode(segment));
   });
 }
 
@@ -29,6 +29,16 @@ export function urlBelow(base: string, path: string): URL | null {
   return url.origin === root.origin && url.pathname === `${folder}${pathname}` ? url : null;
 }
 
+/** Whether the encoded bytes are UTF-8: servers read other bytes in their own ways. */
+function isText(segment: string): boolean {
+  try {
+    decodeURIComponent(segment);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 /** Some servers drop what follows a semicolon before they look for dots: `/..;/` is `/../` to them. */
 function isPlainSegment(segment: string): boolean {
   const decoded = decode(segment);
@@ -40,7 +50,7 @@ function decode(text: string): string {
   try {
     return decodeURIComponent(text);
   } catch {
-    // Bytes that are no UTF-8 stand as they are; the two that matter are decoded.
+    // What was decoded once need not be encoded; the bytes that matter are decoded all the same.
     return text.replace(/%2e/gi, ".").replace(/%2f/gi, "/").replace(/%5c/gi, "\\");
   }
 }

@@ -3,6 +3,7 @@
 import { once } from "node:events";
 import type { ServerResponse } from "node:http";
 import { setTimeout as pause } from "node:timers/promises";
+import { deadlineOf } from "../domain/deadline.ts";
 import type { RunEvent } from "../domain/event.ts";
 import type { ApiLog } from "./world.ts";
 
@@ -35,7 +36,12 @@ export function createRunStreams(options: RunStreamsOptions): RunStreams {
   /** Writes, and waits where the client does not keep up. */
   async function send(response: ServerResponse, chunk: string, signal: AbortSignal): Promise<void> {
     if (response.write(chunk)) return;
-    await once(response, "drain", { signal: AbortSignal.any([signal, AbortSignal.timeout(stallMs)]) });
+    const deadline = deadlineOf([signal], stallMs);
+    try {
+      await once(response, "drain", { signal: deadline.signal });
+    } finally {
+      deadline.release();
+    }
   }
 
   async function follow(

@@ -1,5 +1,7 @@
 /** Speaks with the REST API of a running Paramedic, with a deadline, and turns its problems into sentences. */
 
+import { deadlineOf } from "../domain/deadline.ts";
+
 export interface ClientSettings {
   readonly url: string;
   readonly token: string;
@@ -18,6 +20,7 @@ export function createClient({ url, token }: ClientSettings): Client {
   async function call<T>(method: string, path: string, body: object | null): Promise<Answer<T>> {
     let response: Response;
     let text: string;
+    const { signal, release } = deadlineOf([], deadlineMs);
     try {
       response = await fetch(`${url}${path}`, {
         method,
@@ -27,11 +30,13 @@ export function createClient({ url, token }: ClientSettings): Client {
         },
         ...(body ? { body: JSON.stringify(body) } : {}),
         redirect: "error",
-        signal: AbortSignal.timeout(deadlineMs),
+        signal,
       });
       text = await response.text();
     } catch (error) {
       return { ok: false, message: `${url} cannot be reached: ${reasonOf(error)}; is Paramedic running there?` };
+    } finally {
+      release();
     }
     const parsed = parse(text);
     if (response.ok) return { ok: true, value: parsed as T };

@@ -20,7 +20,7 @@ export type Decision =
   | { readonly do: "probe"; readonly step: ChangeStep }
   | { readonly do: "verify"; readonly check: Check; readonly index: number }
   /** Nothing can be done before `until` (milliseconds since 1970) unless something is told before. */
-  | { readonly do: "wait"; readonly for: WaitingFor; readonly until: number }
+  | { readonly do: "wait"; readonly for: Exclude<WaitingFor, "worker">; readonly until: number }
   | { readonly do: "end"; readonly outcome: Outcome; readonly reason: string }
   /** It has ended. */
   | { readonly do: "nothing" };

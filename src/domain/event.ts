@@ -53,6 +53,8 @@ export type Happening =
     }
   /** A worker found the lease of another one expired and went on. */
   | { readonly type: "taken-over"; readonly worker: string; readonly fence: number }
+  /** This worker cannot carry out the text that the run started with; another one may. */
+  | { readonly type: "set-aside"; readonly worker: string }
   | { readonly type: "step-skipped"; readonly step: string; readonly condition: string }
   | { readonly type: "step-observed"; readonly step: string; readonly output: Json; readonly durationMs: number }
   | {

@@ -135,6 +135,7 @@ export function progressOf(history: readonly RunEvent[]): Progress {
         ended = { outcome: event.outcome, reason: event.reason };
         break;
       case "created":
+      case "set-aside":
       case "escalated":
       case "told":
       case "not-told":
@@ -205,7 +206,14 @@ function advance(step: StepProgress, event: StepEvent): StepProgress {
       if (event.answer === "applied") return { ...step, state: "done", probe: "applied", result: null };
       return { ...step, probe: event.answer };
     default:
-      return event satisfies never;
+      // Of a newer version: whatever it did to the step, this version does not know what stands now.
+      event satisfies never;
+      return {
+        ...step,
+        state: "in-doubt",
+        doubts: Number.POSITIVE_INFINITY,
+        reason: "the history has an event of a newer version",
+      };
   }
 }
 

@@ -33,6 +33,10 @@ function sentence(event: RunEvent): Sentence {
       };
     case "taken-over":
       return { text: `Its worker stopped; ${event.worker} goes on` };
+    case "set-aside":
+      return {
+        text: `${event.worker} cannot carry out the playbook text that the run started with; it waits for another worker`,
+      };
     case "step-skipped":
       return { text: `Skipped ${event.step}: '${event.condition}' does not hold` };
     case "step-observed":

@@ -1,5 +1,6 @@
 /** Tells people: looks which levels are due, delivers what is in the outbox, and records how that went. Works without the queue. */
 
+import { deadlineOf } from "../domain/deadline.ts";
 import type { Level } from "../domain/escalation.ts";
 import type { Delivered, Notice } from "./way.ts";
 
@@ -129,10 +130,12 @@ async function attempt(
 ): Promise<Delivered> {
   const notice = await options.notice(message);
   if (!notice) return { ok: false, reason: "the run cannot be found", retryable: false };
-  const signal = AbortSignal.any([stopping, AbortSignal.timeout(deliverWithinMs)]);
+  const { signal, release } = deadlineOf([stopping], deliverWithinMs);
   try {
     return await reached.deliver(notice, signal);
   } catch (error) {
     return { ok: false, reason: (error as Error).message, retryable: true };
+  } finally {
+    release();
   }
 }

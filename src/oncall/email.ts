@@ -1,6 +1,7 @@
 /** The way by e-mail: over the configured SMTP server, to configured recipients, in bounded time. */
 
 import { createTransport, type NodemailerError, type SMTPSentMessageInfo } from "nodemailer";
+import { deadlineOf } from "../domain/deadline.ts";
 import { mailHtml } from "./email-html.ts";
 import { mailContent, mailHeaders, mailText } from "./email-text.ts";
 import { oneLine } from "./one-line.ts";
@@ -55,8 +56,9 @@ export function createEmail(options: {
     if (wrong !== undefined) return failed(`'${oneLine(wrong, 80)}' is no e-mail address. Correct the policy.`, false);
     const content = mailContent(notice);
     const { subject, messageId, inReplyTo } = mailHeaders(notice, from);
+    const ends = deadlineOf([signal, closing.signal], null);
     try {
-      const sent = await within(timeoutMs, AbortSignal.any([signal, closing.signal]), (given) =>
+      const sent = await within(timeoutMs, ends.signal, (given) =>
         transport.sendMail({
           from: { name: "Paramedic", address: from },
           to: to.map((address) => ({ name: "", address })),
@@ -75,6 +77,8 @@ export function createEmail(options: {
       return toldTo(sent.value, to.length, hidden);
     } catch (error) {
       return classify(error as NodemailerError, hidden);
+    } finally {
+      ends.release();
     }
   }
 

@@ -98,7 +98,7 @@ function answerTo(
     if (target === undefined) {
       // The value is what somebody must add to the configuration, or correct in the alert.
       options.log.warn(
-        { playbook: playbook.name, fingerprint: alert.fingerprint, choice: playbook.target, labels: alert.labels },
+        { playbook: playbook.name, fingerprint: alert.fingerprint, ...selecting(playbook.target, alert) },
         "an alert matches a playbook, but no configured target is selected by it",
       );
       continue;
@@ -129,6 +129,18 @@ function defaultInputs(playbook: Playbook): JsonObject {
   if (playbook.on.request === null) return {};
   const checked = checkInputs(playbook, {});
   return checked.ok ? checked.inputs : {};
+}
+
+/** The label that should have selected a target, and its value. */
+function selecting(
+  choice: Playbook["target"],
+  alert: Alert,
+): { readonly label: string | null; readonly value: string | null } {
+  if (choice === null || !("label" in choice)) return { label: null, value: null };
+  return {
+    label: choice.label,
+    value: Object.hasOwn(alert.labels, choice.label) ? (alert.labels[choice.label] ?? null) : null,
+  };
 }
 
 /** The name of the target; null where the playbook has none; undefined where the alert selects none. */

@@ -1,6 +1,6 @@
 /** Drives one run: decide, do that one thing, record what happened, until the run ends or has to wait. */
 
-import type { ActionContext } from "../domain/action.ts";
+import { deadlineOf } from "../domain/deadline.ts";
 import { type Decision, decide } from "../domain/decide.ts";
 import type { Happening, Outcome, RunEvent } from "../domain/event.ts";
 import type { Json } from "../domain/json.ts";
@@ -10,6 +10,7 @@ import { type Clock, clockFrom } from "./clock.ts";
 import type { HeldLease, Leases } from "./leases.ts";
 import type { LoadedPlaybook } from "./load.ts";
 import { apply, observe, type Performance, plan, probe, type Values, verify } from "./perform.ts";
+import { createPersist, type Persist } from "./persist.ts";
 import { type Record, type Stored, startRecord } from "./record.ts";
 import type { ClaimedRun, Standing, World } from "./world.ts";
 
@@ -24,8 +25,8 @@ const showWithinMs = 250;
 /** What a step begins by, the kill switch above all, was read no longer ago than this. */
 const freshMs = 1_000;
 /** A run whose playbook no worker can carry out is given up after this time. */
-const giveUpUnknownPlaybookMs = 10 * 60_000;
-const tryUnknownPlaybookAgainMs = 5_000;
+const giveUpSetAsideMs = 10 * 60_000;
+const trySetAsideAgainMs = 5_000;
 
 /** Outcomes after which the trouble is still there and people must know. */
 const handedOver: ReadonlySet<Outcome> = new Set(["ineffective", "expired", "refused", "failed", "unknown"]);
@@ -40,18 +41,19 @@ export async function drive(world: World, leases: Leases, stop: Stop, runId: str
   try {
     const clock = clockFrom(claimed.now);
     world.reached("claimed", runId);
-    const record = startRecord(world.store, claimed, clock, lease);
+    const persist = createPersist(runId, lease, world.store.isOutage, world.log);
+    const record = startRecord(world.store, claimed, clock, persist);
     if (claimed.takenOver) {
       record.note({ type: "taken-over", worker: world.worker, fence: claimed.fence });
       world.metrics.takenOver();
       world.log.warn({ run: runId, fence: claimed.fence }, "took over a run whose worker stopped");
     }
-    const drivenRun = { world, claimed, clock, lease, record, stop };
+    const drivenRun = { world, claimed, clock, lease, persist, record, stop };
     // Stored before anything else: a step that ends its workers at once must not be tried for ever.
     if (claimed.takenOver && (await put(drivenRun, [], { state: "running" })) === "lost") return;
-    const loaded = await world.playbook(claimed.playbookHash);
+    const loaded = await persist(() => world.playbook(claimed.playbookHash));
     if (loaded) await loop({ ...drivenRun, loaded });
-    else await deferUnknownPlaybook(drivenRun);
+    else await setAside(drivenRun);
   } finally {
     lease.release();
   }
@@ -62,6 +64,7 @@ interface Undrivable {
   readonly claimed: ClaimedRun;
   readonly clock: Clock;
   readonly lease: HeldLease;
+  readonly persist: Persist;
   readonly record: Record;
   readonly stop: Stop;
 }
@@ -140,7 +143,7 @@ async function carryOut(
     case "wait":
       return wait(driven, decision);
     case "end":
-      return end(driven, decision.outcome, decision.reason);
+      return end(driven, decision.outcome, decision.reason, driven.loaded.playbook.escalate);
     case "nothing":
       return "stop";
     default:
@@ -174,13 +177,15 @@ async function wait(driven: Driven, decision: Extract<Decision, { do: "wait" }>)
 async function checkRails(driven: Driven, step: string): Promise<"go-on"> {
   const { world, claimed, loaded, record } = driven;
   const { budget, cooldownMs } = loaded.playbook;
-  const answer = await world.store.readRails({
-    runId: claimed.id,
-    playbook: claimed.playbook,
-    target: claimed.target,
-    budget,
-    cooldownMs,
-  });
+  const answer = await driven.persist(() =>
+    world.store.readRails({
+      runId: claimed.id,
+      playbook: claimed.playbook,
+      target: claimed.target,
+      budget,
+      cooldownMs,
+    }),
+  );
   if (answer.coolDownUntil) world.metrics.railHit("cool-down");
   if (answer.budget.some((window) => window.used >= window.limit)) world.metrics.railHit("budget");
   record.note({ type: "rails-checked", step, ...answer });
@@ -246,13 +251,18 @@ async function applyPlan(
   const happening = await apply(performance, step, planned?.plan ?? null);
   world.reached("after-effect", claimed.id);
   record.note(happening);
-  return "go-on";
+  // At once: should this process die during the next step, this effect must not be in doubt.
+  return after(await put(driven, [], { state: "running" }));
 }
 
-async function end(driven: Undrivable, outcome: Outcome, reason: string): Promise<"go-on" | "stop"> {
+async function end(
+  driven: Undrivable,
+  outcome: Outcome,
+  reason: string,
+  policy: string | null,
+): Promise<"go-on" | "stop"> {
   const { world, claimed } = driven;
   world.reached("before-end", claimed.id);
-  const policy = "loaded" in driven ? (driven as Driven).loaded.playbook.escalate : null;
   const escalates = handedOver.has(outcome) && !claimed.dryRun;
   const happenings: Happening[] = [{ type: "ended", outcome, reason }];
   if (escalates) happenings.unshift({ type: "escalated", policy, reason });
@@ -271,20 +281,42 @@ async function end(driven: Undrivable, outcome: Outcome, reason: string): Promis
 }
 
 /** This worker cannot carry out the text the run started with; another one may. It must not be carried out with another text. */
-async function deferUnknownPlaybook(driven: Undrivable): Promise<void> {
-  const { claimed, clock, world } = driven;
-  const age = clock.now() - Date.parse(claimed.history[0]?.at ?? clock.stamp());
+async function setAside(driven: Undrivable): Promise<void> {
+  const { claimed, clock, record, world } = driven;
   const fields = { run: claimed.id, playbook: claimed.playbook, hash: claimed.playbookHash };
   world.log.warn(fields, "this worker cannot carry out the playbook text that the run started with");
-  if (age < giveUpUnknownPlaybookMs) {
-    await put(driven, [], { state: "waiting", for: "retry", dueAt: clock.now() + tryUnknownPlaybookAgainMs });
-    return;
+  for (;;) {
+    const history = record.history();
+    const progress = progressOf(history);
+    if (progress.ended) return;
+    const since = setAsideSince(history);
+    if (progress.cancel || (since !== null && clock.now() - since > giveUpSetAsideMs)) {
+      if ((await endSetAside(driven, progress)) === "stop") return;
+      continue;
+    }
+    const happenings: Happening[] = since === null ? [{ type: "set-aside", worker: world.worker }] : [];
+    const dueAt = clock.now() + trySetAsideAgainMs;
+    if ((await put(driven, happenings, { state: "waiting", for: "worker", dueAt })) !== "moved") return;
   }
-  await end(
-    driven,
-    "failed",
-    "no worker can carry out the playbook text that this run started with; deploy a version that has its actions",
-  );
+}
+
+/** When the run was first set aside since a worker could last go on with it; null where it was not. */
+function setAsideSince(history: readonly RunEvent[]): number | null {
+  let since: number | null = null;
+  for (const event of history) {
+    if (event.type === "set-aside") since ??= Date.parse(event.at);
+    else if (event.type !== "taken-over" && event.type !== "alert-resolved") since = null;
+  }
+  return since;
+}
+
+function endSetAside(driven: Undrivable, progress: Progress): Promise<"go-on" | "stop"> {
+  const inDoubt = [...progress.steps.values()].some(({ state }) => state === "started" || state === "in-doubt");
+  const why = progress.cancel
+    ? `cancelled by ${progress.cancel.by}: ${progress.cancel.reason}`
+    : "no worker can carry out the playbook text that this run started with; deploy a version that has its actions";
+  if (inDoubt) return end(driven, "unknown", `${why}; whether its last step took effect is not known`, null);
+  return end(driven, progress.cancel ? "cancelled" : "failed", why, null);
 }
 
 function performanceOf(driven: Driven, progress: Progress, history: readonly RunEvent[]): Performance {
@@ -293,12 +325,11 @@ function performanceOf(driven: Driven, progress: Progress, history: readonly Run
     loaded,
     values: valuesOf(claimed, progress, history),
     stepEnded: world.metrics.stepEnded,
-    context: (timeoutMs): ActionContext => ({
-      target: claimed.target === null ? null : (world.targets.get(claimed.target) ?? null),
-      signal: AbortSignal.any([lease.signal, stop.hard, AbortSignal.timeout(timeoutMs)]),
-      log: world.log,
-      now: clock.now,
-    }),
+    context: (timeoutMs) => {
+      const { signal, release } = deadlineOf([lease.signal, stop.hard], timeoutMs);
+      const target = claimed.target === null ? null : (world.targets.get(claimed.target) ?? null);
+      return { context: { target, signal, log: world.log, now: clock.now }, release };
+    },
   };
 }
 

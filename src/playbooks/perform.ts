@@ -12,7 +12,8 @@ import type { LoadedPlaybook } from "./load.ts";
 export interface Performance {
   readonly loaded: LoadedPlaybook;
   readonly values: Values;
-  readonly context: (timeoutMs: number) => ActionContext;
+  /** What an action may know, and what is to be called once it has come back. */
+  readonly context: (timeoutMs: number) => { readonly context: ActionContext; release(): void };
   readonly stepEnded: (action: string, result: string, durationMs: number) => void;
 }
 
@@ -164,7 +165,7 @@ async function attempt<T>(
   timeoutMs: number,
   call: (context: ActionContext) => Promise<T>,
 ): Promise<Attempt<T>> {
-  const context = performance.context(timeoutMs);
+  const { context, release } = performance.context(timeoutMs);
   try {
     return { ok: true, value: await Promise.race([call(context), overdue(context.signal)]) };
   } catch (error) {
@@ -172,6 +173,8 @@ async function attempt<T>(
     const reason =
       cause?.name === "TimeoutError" ? `it took longer than ${timeoutMs / 1000} s` : (cause?.message ?? String(cause));
     return { ok: false, reason };
+  } finally {
+    release();
   }
 }
 

@@ -2,7 +2,7 @@
 
 import type { DatedHappening, Happening, RunEvent } from "../domain/event.ts";
 import type { Clock } from "./clock.ts";
-import type { HeldLease } from "./leases.ts";
+import type { Persist } from "./persist.ts";
 import type { ClaimedRun, ReloadedRun, RunStore, Standing } from "./world.ts";
 
 /** `moved`: decide anew. `lost`: the run is another worker's. `paused`: the kill switch refused an intent. */
@@ -26,10 +26,8 @@ export interface Record {
   store(decided: readonly Happening[], standing: Standing): Promise<{ stored: Stored; woken: readonly string[] }>;
 }
 
-const retryMs = 200;
-
 /** Starts the record of a run that was just claimed. */
-export function startRecord(store: RunStore, claimed: ClaimedRun, clock: Clock, lease: HeldLease): Record {
+export function startRecord(store: RunStore, claimed: ClaimedRun, clock: Clock, persist: Persist): Record {
   let known: ReloadedRun = claimed;
   let readAt = performance.now();
   let facts: DatedHappening[] = [];
@@ -38,7 +36,7 @@ export function startRecord(store: RunStore, claimed: ClaimedRun, clock: Clock, 
 
   async function reload(): Promise<Stored> {
     const askedAt = performance.now();
-    const reloaded = await persist(lease, () => store.reload(claimed));
+    const reloaded = await persist(() => store.reload(claimed));
     if (!reloaded) return "lost";
     known = reloaded;
     readAt = askedAt;
@@ -65,11 +63,10 @@ export function startRecord(store: RunStore, claimed: ClaimedRun, clock: Clock, 
       const happenings = [...facts, ...decided.map(dated)];
       const base = { runId: claimed.id, fence: claimed.fence, lastSeq: known.lastSeq, lastHash: known.lastHash };
       let tries = 0;
-      const answer = await persist(lease, () => {
+      const answer = await persist(() => {
         tries += 1;
         return store.append({ ...base, happenings, standing });
       });
-      if (!answer) return { stored: "lost", woken: [] };
       if (answer.kind === "written") {
         known = {
           ...known,
@@ -102,16 +99,4 @@ function numbered(happenings: readonly DatedHappening[], lastSeq: number): RunEv
 
 function sameEvent(stored: RunEvent | undefined, ours: DatedHappening | undefined): boolean {
   return stored !== undefined && ours !== undefined && stored.type === ours.type && stored.at === ours.at;
-}
-
-/** Tries again while the lease holds: what happened must not be forgotten because the database was away for a moment. */
-async function persist<T>(lease: HeldLease, write: () => Promise<T>): Promise<T | null> {
-  for (;;) {
-    try {
-      return await write();
-    } catch (error) {
-      if (!lease.isSafe()) throw error;
-      await new Promise((resolve) => setTimeout(resolve, retryMs));
-    }
-  }
 }

@@ -49,6 +49,8 @@ export interface RunStore {
     readonly happenings: readonly DatedHappening[];
     readonly standing: Standing;
   }): Promise<Appended>;
+  /** Whether an error means that the store is away, rather than that it refuses. */
+  isOutage(error: unknown): boolean;
   readRails(question: {
     readonly runId: string;
     readonly playbook: string;

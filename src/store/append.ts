@@ -198,7 +198,7 @@ WITH told AS (
 ), freed AS (
   DELETE FROM paramedic.target_locks l USING held
   WHERE l.run_id = held.id
-    AND (held.state = 'ended' OR held.waiting_for IN ('approval', 'switch', 'target'))
+    AND (held.state = 'ended' OR held.waiting_for IN ('approval', 'switch', 'target', 'worker'))
   RETURNING l.lock_key
 ), woken AS (
   UPDATE paramedic.runs r SET due_at = now(), hinted_at = now()

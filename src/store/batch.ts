@@ -1,10 +1,14 @@
 /** Lets concurrent callers share one statement: whatever comes in while a statement is under way goes into the next one. */
 
+import { isOutage } from "./outage.ts";
+
 export interface BatchOptions {
   /** How many statements may be under way at once. */
   readonly lanes: number;
   /** How many items go into one statement at most. */
   readonly most: number;
+  /** How many items may wait; what comes beyond them is rejected at once. Without a bound where left out. */
+  readonly mostWaiting?: number;
 }
 
 /**
@@ -32,6 +36,10 @@ export function batched<Item, Result>(
 
   return (item) =>
     new Promise((resolve, reject) => {
+      if (waiting.length >= (options.mostWaiting ?? Number.POSITIVE_INFINITY)) {
+        reject(new Error("too many others are waiting for the store"));
+        return;
+      }
       waiting.push({ item, resolve, reject });
       if (busy < options.lanes) void work();
     });
@@ -56,20 +64,11 @@ async function settle<Item, Result>(
     if (results.length !== taken.length) throw new Error("a batch must answer each of its items");
     for (const [index, one] of taken.entries()) one.resolve(results[index] as Result);
   } catch (error) {
-    if (taken.length === 1 || isConnectionLoss(error)) {
+    // Nothing is gained by trying each item alone when the database is away.
+    if (taken.length === 1 || isOutage(error)) {
       for (const one of taken) one.reject(error);
       return;
     }
     await Promise.all(taken.map((one) => settle(run, [one])));
   }
-}
-
-/**
- * Nothing is gained by trying each item alone when the database is away. SQLSTATE classes 08, 53 and 57; anything
- * without one is not an answer of Postgres (`EPIPE` looks like one, but each SQLSTATE has a digit), unless it is a bug.
- */
-function isConnectionLoss(error: unknown): boolean {
-  if (error instanceof TypeError || error instanceof RangeError) return false;
-  const code = (error as { code?: unknown }).code;
-  return typeof code !== "string" || !/^(?=.*\d)[0-9A-Z]{5}$/.test(code) || /^(08|53|57)/.test(code);
 }

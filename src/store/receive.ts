@@ -39,6 +39,8 @@ export type Receive = (alerts: readonly IncomingAlert[]) => Promise<readonly Rec
  */
 const sameStartSeconds = 60;
 const mostDeliveriesInOne = 64;
+/** Beyond this, Alertmanager is asked to come again: their answers would be late anyway. */
+const mostDeliveriesWaiting = 2_000;
 /** How often a notification that met another one about the same alerts is stored anew. */
 const mostTries = 4;
 
@@ -92,7 +94,7 @@ function storeTogether(database: Database, now: () => number): Receive {
         return part;
       });
     },
-    { lanes: 2, most: mostDeliveriesInOne },
+    { lanes: 2, most: mostDeliveriesInOne, mostWaiting: mostDeliveriesWaiting },
   );
 }
 

@@ -58,6 +58,11 @@ test.each(["", "app:8000", "ftp://app", "file:///etc/passwd", "http://app/?q=1",
   },
 );
 
+test("bytes that are no UTF-8 are refused", () => {
+  expect(urlBelow("http://app:8000/base/", "/%80")).toBeNull();
+  expect(urlBelow("http://app:8000/base/", "/100%25")?.pathname).toBe("/base/100%25");
+});
+
 test("whatever the path, the result is below the base or nothing", () => {
   const piece = fc.oneof(
     fc.constantFrom("/", "..", ".", "%2e", "%2f", "%5c", "\\", "//", ";", "?", "#", "@", ":", "a", "%25", "%0a"),

@@ -347,3 +347,71 @@ test("a truncated notification marks its runs as partial", async () => {
   const [created] = await spine.events(runs[0]?.id as string);
   expect(created).toMatchObject({ type: "created", trigger: { kind: "alert", partial: true } });
 });
+
+test("a worker that cannot carry out the text sets the run aside without its target, and another one finishes it", async () => {
+  await spineWith();
+  const strange = spine.newWorker({ playbook: async () => null });
+  const run = await spine.start();
+  await strange.drive(run);
+  expect(await spine.row(run)).toMatchObject({ state: "waiting", waitingFor: "worker" });
+  expect((await spine.database.pool.query("SELECT FROM paramedic.target_locks")).rowCount).toBe(0);
+  await spine.database.pool.query("UPDATE paramedic.runs SET due_at = now()");
+  await strange.drive(run);
+  expect((await typesOf(run)).filter((type) => type === "set-aside")).toHaveLength(1);
+  await spine.database.pool.query("UPDATE paramedic.runs SET due_at = now()");
+  expect(await spine.settle(run)).toMatchObject({ outcome: "fixed" });
+});
+
+test("a run that was set aside can be cancelled by a worker that cannot carry it out", async () => {
+  await spineWith();
+  const strange = spine.newWorker({ playbook: async () => null });
+  const run = await spine.start();
+  await strange.drive(run);
+  await spine.requests.cancel(run, "api:oncall", "not needed");
+  await strange.drive(run);
+  expect(await spine.row(run)).toMatchObject({ outcome: "cancelled" });
+});
+
+test("an effect is in the store before the next thing begins", async () => {
+  await spineWith();
+  const run = await spine.start();
+  const stored: boolean[] = [];
+  spine.patient.onLook = async () => {
+    stored.push((await typesOf(run)).includes("step-finished"));
+  };
+  expect(await spine.settle(run)).toMatchObject({ outcome: "fixed" });
+  expect(stored).toEqual([false, true]);
+});
+
+test("what the store refuses is not tried for ever, and what is only away is", async () => {
+  await spineWith();
+  const run = await spine.start();
+  let tries = 0;
+  const refusing = spine.newWorker({}, 3_000);
+  const { append } = refusing.world.store;
+  const answering = (error: unknown) => ({
+    ...refusing.world,
+    store: {
+      ...refusing.world.store,
+      append: async (what: Parameters<typeof append>[0]) => {
+        tries += 1;
+        if (tries <= 2) throw error;
+        return append(what);
+      },
+    },
+  });
+  const refused = spine.newWorker(answering(Object.assign(new Error("null value"), { code: "23502" })), 3_000);
+  await expect(refused.drive(run)).rejects.toThrow("null value");
+  expect(tries).toBe(1);
+  tries = 0;
+  const away = spine.newWorker(answering(Object.assign(new Error("connect"), { code: "ECONNREFUSED" })), 3_000);
+  await until(
+    async () => {
+      await away.drive(run);
+      return (await spine.row(run)).state === "ended";
+    },
+    { what: "the lease of the first worker to end", timeoutMs: 20_000 },
+  );
+  expect(await spine.row(run)).toMatchObject({ outcome: "fixed" });
+  expect(spine.patient.applied).toHaveLength(1);
+});

@@ -19,6 +19,7 @@ import { createClaims } from "../../src/store/claim.ts";
 import { connect, type Database } from "../../src/store/connect.ts";
 import { createDue } from "../../src/store/due.ts";
 import { migrate } from "../../src/store/migrate.ts";
+import { isOutage } from "../../src/store/outage.ts";
 import { createPlaybookVersions } from "../../src/store/playbook-versions.ts";
 import { createReadRails } from "../../src/store/rails.ts";
 import { createReads, type Reads, type RunRow } from "../../src/store/reads.ts";
@@ -161,7 +162,7 @@ export async function createSpine(options: SpineOptions = {}): Promise<Spine> {
     const soft = new AbortController();
     const hard = new AbortController();
     const world: World = {
-      store: { ...claims, append: createAppend(database), readRails: createReadRails(database) },
+      store: { ...claims, append: createAppend(database), readRails: createReadRails(database), isOutage },
       targets: new Map(targets.map((target) => [target.name, target])),
       playbook: library,
       approvals: options.approvals ?? { expireAfterMs: 60_000, atLeast: 1 },

@@ -6,6 +6,7 @@
 import { Socket } from "node:net";
 import { Client, DatabaseError } from "pg";
 import type { ActionContext, Failure } from "../../domain/action.ts";
+import { deadlineOf } from "../../domain/deadline.ts";
 import type { PostgresTarget } from "../../domain/target.ts";
 import { lasting, passing } from "../failure.ts";
 
@@ -48,7 +49,7 @@ export async function withClient<T>(
   const url = connectionUrl(postgres.url);
   if (!url) return lasting(`The postgres.url of the target ${target.name} is no postgres:// URL. Correct it.`);
 
-  const deadline = AbortSignal.any([context.signal, AbortSignal.timeout(callTimeoutMs)]);
+  const { signal: deadline, release } = deadlineOf([context.signal], callTimeoutMs);
   const socket = new Socket();
   let client: Client;
   try {
@@ -58,6 +59,7 @@ export async function withClient<T>(
       stream: () => socket,
     });
   } catch {
+    release();
     return lasting(`The postgres.url of the target ${target.name} cannot be used. Check its parameters and TLS files.`);
   }
   const where = `PostgreSQL of target ${target.name} (${client.host}:${client.port}, database ${client.database})`;
@@ -82,8 +84,9 @@ export async function withClient<T>(
     await client.connect();
   } catch (error) {
     socket.destroy();
-    deadline.removeEventListener("abort", close);
-    return failed(error) ?? lasting(`${where}: ${loginError(error)}. Check postgres.url.`);
+    const failure = failed(error);
+    release();
+    return failure ?? lasting(`${where}: ${loginError(error)}. Check postgres.url.`);
   }
   try {
     return await use(query, postgres);
@@ -93,7 +96,7 @@ export async function withClient<T>(
   } finally {
     if (!socket.destroyed) await client.end();
     socket.destroy();
-    deadline.removeEventListener("abort", close);
+    release();
   }
 }
 
