@@ -53,7 +53,7 @@ CREATE TABLE paramedic.runs (
   idempotency_key text,
   dry_run         boolean NOT NULL DEFAULT false,
   state           text NOT NULL DEFAULT 'ready' CHECK (state IN ('ready', 'running', 'waiting', 'ended')),
-  waiting_for     text CHECK (waiting_for IN ('approval', 'verification', 'target', 'switch', 'retry')),
+  waiting_for     text CHECK (waiting_for IN ('approval', 'verification', 'target', 'switch', 'retry', 'worker')),
   outcome         text CHECK ((outcome IS NOT NULL) = (state = 'ended')),
   -- When somebody should look at the run next; while it runs, when its lease ends.
   due_at          timestamptz NOT NULL DEFAULT now(),
@@ -71,7 +71,9 @@ CREATE UNIQUE INDEX runs_idempotency ON paramedic.runs (requested_by, idempotenc
 CREATE INDEX runs_due ON paramedic.runs (due_at) WHERE state <> 'ended';
 CREATE INDEX runs_waiting_for_target ON paramedic.runs (lock_key, id) WHERE waiting_for = 'target';
 CREATE INDEX runs_by_state ON paramedic.runs (state, id DESC) WHERE state <> 'ended';
-CREATE INDEX runs_by_outcome ON paramedic.runs (outcome, id DESC) WHERE outcome IS NOT NULL;
+CREATE INDEX runs_ended ON paramedic.runs (id DESC) WHERE state = 'ended';
+-- Both in one direction, so that a page begins where the row (outcome, id) says.
+CREATE INDEX runs_by_outcome ON paramedic.runs (outcome DESC, id DESC) WHERE outcome IS NOT NULL;
 CREATE INDEX runs_by_playbook ON paramedic.runs (playbook, id DESC);
 CREATE INDEX runs_by_target ON paramedic.runs (target, id DESC);
 
