@@ -69,15 +69,11 @@ export function createReads(database: Database): Reads {
   const { people } = database;
   return {
     runs: async (filter) => {
-      const { conditions, values } = where([
-        ["state = ", filter.state],
-        ["outcome = ", filter.outcome],
-        ["playbook = ", filter.playbook],
-        ["target = ", filter.target],
-        ["id < ", filter.before],
-      ]);
+      // Only what ended has an outcome; Postgres would look through all of that outcome to find none.
+      if (filter.outcome !== null && filter.state !== null && filter.state !== "ended") return [];
+      const { conditions, values, order } = whichRuns(filter);
       const { rows } = await people.query<StoredRun>(
-        `SELECT ${runColumns} FROM paramedic.runs ${conditions} ORDER BY id DESC LIMIT ${filter.limit | 0}`,
+        `SELECT ${runColumns} FROM paramedic.runs ${conditions} ORDER BY ${order} LIMIT ${filter.limit | 0}`,
         values,
       );
       return rows.map(runOf);
@@ -95,8 +91,8 @@ export function createReads(database: Database): Reads {
     },
     episodes: async (filter) => {
       const { conditions, values } = where([
-        ["status = ", filter.status],
-        ["id < ", filter.before],
+        ["status = ?", filter.status],
+        ["id < ?", filter.before],
       ]);
       const { rows } = await people.query<StoredEpisode>(
         `SELECT id, source, fingerprint, labels, annotations, status, starts_at, ends_at, first_seen, last_seen, notifications
@@ -129,14 +125,47 @@ export function createReads(database: Database): Reads {
   };
 }
 
-/** The WHERE clause of the filters that are set. The column names are ours; the values are parameters. */
-function where(filters: readonly (readonly [string, string | null])[]): { conditions: string; values: string[] } {
+/** No id comes after this one. */
+const lastId = "ffffffff-ffff-ffff-ffff-ffffffffffff";
+
+function whichRuns(filter: RunFilter): { conditions: string; values: string[]; order: string } {
+  const { state, outcome, playbook, target, before } = filter;
+  const others = [
+    ["state = ?", state],
+    ["playbook = ?", playbook],
+    ["target = ?", target],
+  ] as const;
+  // The runs of one target are few enough to walk, whatever their outcome.
+  if (outcome === null || target !== null) {
+    return { ...where([...others, ["outcome = ?", outcome], ["id < ?", before]]), order: "id DESC" };
+  }
+  // With `outcome = ?` the planner may drop the outcome from the order and walk all runs from the newest one, of which
+  // very many may have none yet. A range that holds one outcome is the same list, and only its index has that order.
+  const range = [
+    ["outcome >= ?", outcome],
+    ["(outcome, id) < (?, ?)", outcome, before ?? lastId],
+  ] as const;
+  return { ...where([...others, ...range]), order: "outcome DESC, id DESC" };
+}
+
+/** The WHERE clause of the filters that are set. The conditions are ours; the values are parameters, one for each `?`. */
+function where(filters: readonly (readonly [string, ...(string | null)[]])[]): {
+  conditions: string;
+  values: string[];
+} {
   const values: string[] = [];
   const conditions: string[] = [];
-  for (const [condition, value] of filters) {
-    if (value === null) continue;
-    values.push(value);
-    conditions.push(`${condition}$${values.length}`);
+  for (const [condition, ...given] of filters) {
+    const set = given.filter((value) => value !== null);
+    if (set.length < given.length) continue;
+    let next = values.length;
+    values.push(...set);
+    conditions.push(
+      condition.replaceAll("?", () => {
+        next += 1;
+        return `$${next}`;
+      }),
+    );
   }
   return { conditions: conditions.length > 0 ? `WHERE ${conditions.join(" AND ")}` : "", values };
 }

@@ -73,6 +73,78 @@ describe("reading runs", () => {
   });
 });
 
+describe("reading runs of one state or outcome while very many newer ones wait", () => {
+  const idOf = (position: number) =>
+    position
+      .toString(16)
+      .padStart(32, "0")
+      .replace(/^(.{8})(.{4})(.{4})(.{4})/, "$1-$2-$3-$4-");
+  const outcomeOf = (position: number) => (position % 10 === 0 ? "failed" : "fixed");
+  const ended = Array.from({ length: 16_000 }, (_, index) => 16_000 - index);
+  let many: TestStore;
+  beforeAll(async () => {
+    many = await newStore();
+    await many.sql(
+      `INSERT INTO paramedic.runs (id, playbook, playbook_hash, target, lock_key, trigger, state, outcome, last_seq, last_hash)
+       SELECT lpad(to_hex(n), 32, '0')::uuid, 'p', 'sha256:00', 't' || n % 50, n::text, 'request',
+         CASE WHEN n > 16000 THEN 'waiting' ELSE 'ended' END,
+         CASE WHEN n > 16000 THEN NULL WHEN n % 10 = 0 THEN 'failed' ELSE 'fixed' END, 0, ''
+       FROM generate_series(1, 20000) n`,
+    );
+    await many.sql("ANALYZE paramedic.runs");
+  });
+
+  /** The page, and what Postgres did for it. */
+  async function page(filter: Partial<RunFilter>) {
+    const query = jest.spyOn(many.database.people, "query");
+    const rows = await many.reads.runs({ ...all, ...filter });
+    const [text, values] = query.mock.calls[0] as unknown as [string, string[]];
+    query.mockRestore();
+    const plan = await many.sql(`EXPLAIN (ANALYZE) ${text}`, values);
+    return { ids: rows.map(({ id }) => id), plan: plan.map((line) => line["QUERY PLAN"]).join("\n") };
+  }
+
+  test.each<[string, Partial<RunFilter>, (position: number) => boolean]>([
+    ["runs_ended", { state: "ended" }, () => true],
+    ["runs_ended", { state: "ended", before: idOf(9_001) }, (position) => position < 9_001],
+    ["runs_by_outcome", { outcome: "failed" }, (position) => outcomeOf(position) === "failed"],
+    ["runs_by_outcome", { outcome: "fixed" }, (position) => outcomeOf(position) === "fixed"],
+    [
+      "runs_by_outcome",
+      { outcome: "failed", before: idOf(8_000) },
+      (position) => outcomeOf(position) === "failed" && position < 8_000,
+    ],
+    [
+      "runs_by_outcome",
+      { outcome: "failed", before: idOf(19_000), state: "ended", playbook: "p" },
+      (position) => outcomeOf(position) === "failed",
+    ],
+  ])("%s gives the page of %j and nothing else is looked at", async (index, filter, belongs) => {
+    const { ids, plan } = await page({ ...filter, limit: 50 });
+    expect(ids).toEqual(ended.filter(belongs).slice(0, 50).map(idOf));
+    expect(plan).toContain(`using ${index} on runs`);
+    expect(plan).not.toContain("Rows Removed");
+    expect(plan).not.toContain("Sort");
+  });
+
+  test("pages of one outcome have no gap and no repetition", async () => {
+    const failed = ended.filter((position) => outcomeOf(position) === "failed").map(idOf);
+    const read: string[] = [];
+    for (let before: string | null = null; ; before = read.at(-1) ?? null) {
+      const { ids } = await page({ outcome: "failed", before, limit: 300 });
+      read.push(...ids);
+      if (ids.length < 300) break;
+    }
+    expect(read).toEqual(failed);
+  });
+
+  test("the outcome goes together with a target, and with no state but the end", async () => {
+    const { ids } = await page({ outcome: "failed", target: "t10", before: idOf(15_000), limit: 3 });
+    expect(ids).toEqual([14_960, 14_910, 14_860].map(idOf));
+    expect(await many.reads.runs({ ...all, outcome: "failed", state: "waiting" })).toEqual([]);
+  });
+});
+
 describe("reading episodes", () => {
   test("pages and filters", async () => {
     for (let index = 0; index < 5; index++) await store.receive([incoming({ fingerprint: `f${index}` })]);
