@@ -183,6 +183,12 @@ function hostName(value: string): string {
   return value;
 }
 
+// `paramedic runs | head` closes our output early; that is no error.
+process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+  if (error.code === "EPIPE") process.exit(0);
+  throw error;
+});
+
 try {
   await program.parseAsync();
 } catch (error) {
