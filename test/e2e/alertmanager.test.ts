@@ -75,20 +75,20 @@ alertmanagerService.describe("from a real Alertmanager to a run", () => {
     }
 
     test("an alert that is repeated has one run, and its episode is seen again each time", async () => {
-      const sender = await alertmanager({ repeatInterval: "1s", groupInterval: "1s" });
+      const sender = await alertmanager({ repeatInterval: "5s", groupInterval: "1s" });
       await sender.post([alertOf("Repeated")]);
       const episode = await until(
         async () => {
           const [one] = await list("episodes", "Repeated");
-          return one?.notifications >= 5 && one;
+          return one && Date.parse(one.lastSeen) - Date.parse(one.firstSeen) >= 60_000 && one;
         },
-        { timeoutMs: 40_000, what: "four repeats" },
+        { timeoutMs: 100_000, everyMs: 500, what: "a minute of repeats" },
       );
-      expect(Date.parse(episode.lastSeen)).toBeGreaterThan(Date.parse(episode.firstSeen));
+      expect(episode.notifications).toBeGreaterThanOrEqual(9);
       const runs = await list("runs", "Repeated");
       expect(runs).toHaveLength(1);
       expect((await service.ended(runs[0].id)).outcome).toBe("nothing-to-do");
-    });
+    }, 120_000);
 
     test("two Alertmanagers that do not know each other tell the same: one run", async () => {
       const senders = [await alertmanager(), await alertmanager()];
