@@ -2,7 +2,7 @@
 
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Problem } from "../http/problem.ts";
-import type { Role } from "./role.ts";
+import type { Role } from "../domain/role.ts";
 
 /** Who calls, by the token that they presented. */
 export interface Caller {

@@ -9,7 +9,7 @@ import { episodeRoutes } from "./episode-routes.ts";
 import { createBodyReader } from "./fields.ts";
 import { operatingRoutes } from "./operating-routes.ts";
 import { playbookRoutes } from "./playbook-routes.ts";
-import { isAllowed, type Role } from "./role.ts";
+import { isAllowed, type Role } from "../domain/role.ts";
 import type { Answer, Caller, Route } from "./route.ts";
 import { runRoutes } from "./run-routes.ts";
 import { createRunStreams } from "./run-streams.ts";

@@ -5,7 +5,7 @@ import type { Json, JsonObject } from "../domain/json.ts";
 import type { Playbook } from "../domain/playbook.ts";
 import type { RunState, WaitingFor } from "../domain/run.ts";
 import type { FieldProblem } from "../http/problem.ts";
-import type { Role } from "./role.ts";
+import type { Role } from "../domain/role.ts";
 
 /** A bearer token of the configuration. The name is what the history says about who did something. */
 export interface ApiToken {

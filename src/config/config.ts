@@ -1,13 +1,13 @@
 /** What the configuration is, once it has been read, checked and its secrets resolved. */
 
+import type { ApproverSet } from "../domain/approver.ts";
+import type { Role } from "../domain/role.ts";
 import type { Target } from "../domain/target.ts";
 import type { Problem } from "./problems.ts";
 import type { Secret } from "./secret.ts";
 
 export type LogLevel = "trace" | "debug" | "info" | "warn" | "error" | "fatal" | "silent";
 
-/** What a token or a Slack user may do; each role may do what the ones before it may. */
-export type Role = "viewer" | "operator" | "approver" | "admin";
 
 export interface Config {
   /** The file that was read, as it was named; null: environment and defaults only. */
@@ -29,11 +29,33 @@ export interface Config {
   readonly targets: readonly Target[];
   /** Escalation policies by name; levels in the order of their times. */
   readonly escalation: ReadonlyMap<string, readonly EscalationLevel[]>;
-  readonly approvals: { readonly expireAfterMs: number; readonly atLeast: number };
+  readonly approvals: {
+    readonly expireAfterMs: number;
+    readonly atLeast: number;
+    /** An approval that could not be asked for in Slack for so long goes to the playbook's escalation. */
+    readonly escalateAfterMs: number;
+  };
+  /** Sets of people that playbooks and targets may ask for, by name. */
+  readonly approvers: ReadonlyMap<string, ApproverSet>;
+  /** Whom playbooks may tell in `notify`, by name. */
+  readonly contacts: ReadonlyMap<string, Contact>;
+  /** Where changes are announced. */
+  readonly announcements: {
+    /** A Slack channel; null: not in Slack. Left out of the file, it is Slack's own channel. */
+    readonly slack: string | null;
+    /** How long a run with `announce: before` waits after the announcement. */
+    readonly leadMs: number;
+  };
   readonly prometheus: { readonly url: string } | null;
   readonly slack: SlackConfig | null;
   readonly email: { readonly smtp: Secret; readonly from: string } | null;
-  readonly pagerduty: { readonly routingKey: Secret; readonly server: string } | null;
+  readonly pagerduty: {
+    /** Where change events go. */
+    readonly routingKey: Secret;
+    readonly server: string;
+    /** Values of the alert's `severity` label, in lower case, and what they are to PagerDuty. */
+    readonly severities: Readonly<Record<string, "critical" | "error" | "warning" | "info">>;
+  } | null;
   readonly statusPage: StatusPageConfig | null;
   readonly worker: WorkerConfig;
   /** The absolute path of the folder for what this machine keeps: the embedded Postgres and the pause file. */
@@ -60,6 +82,15 @@ export interface ApiToken {
 /** One level of an escalation policy: who is told, by which ways, how long after the escalation began. */
 export interface EscalationLevel {
   readonly afterMs: number;
+  readonly email: readonly string[];
+  /** A Slack channel; null: not by Slack. */
+  readonly slack: string | null;
+  /** A PagerDuty routing key; null: not by PagerDuty. */
+  readonly pagerduty: Secret | null;
+}
+
+/** Somebody a playbook may tell. */
+export interface Contact {
   readonly email: readonly string[];
   /** A Slack channel; null: not by Slack. */
   readonly slack: string | null;

@@ -2,6 +2,7 @@
 
 import type { Labels } from "./alert.ts";
 import type { Json } from "./json.ts";
+import type { EscalationTopic, Topic } from "./topic.ts";
 
 /** What started a run. */
 export type Trigger =
@@ -81,6 +82,8 @@ export type Happening =
       readonly reasons: readonly AskReason[];
       readonly expiresAt: string;
       readonly atLeast: number;
+      /** The sets of the configuration's `approvers` that each approver must be in; left out: the role alone decides. */
+      readonly approvers?: readonly string[];
     }
   /** Somebody answered; `state` says what the approval is after that answer. */
   | {
@@ -94,6 +97,31 @@ export type Happening =
     }
   | { readonly type: "approval-expired"; readonly step: string; readonly approval: string }
   | { readonly type: "approval-voided"; readonly step: string; readonly approval: string; readonly reason: string }
+  /** Somebody who may not decide tried to. */
+  | {
+      readonly type: "answer-refused";
+      readonly step: string;
+      readonly approval: string;
+      readonly by: string;
+      readonly reason: string;
+    }
+  /** Whether those who approved may still do so, looked up again before the plan is applied. */
+  | {
+      readonly type: "approvers-checked";
+      readonly step: string;
+      readonly approval: string;
+      readonly allowed: boolean;
+      readonly reason: string | null;
+    }
+  /** The first change of the run is about to be announced at `places`; it is not applied before `notBefore`. */
+  | {
+      readonly type: "announcing";
+      readonly step: string;
+      readonly effects: readonly string[];
+      readonly places: readonly string[];
+      /** RFC 3339; now, or later by the lead time that the playbook asks for. */
+      readonly notBefore: string;
+    }
   /** The intent, committed before the effect. */
   | { readonly type: "step-started"; readonly step: string; readonly digest: string }
   | { readonly type: "step-finished"; readonly step: string; readonly result: Json; readonly durationMs: number }
@@ -116,15 +144,46 @@ export type Happening =
     }
   | { readonly type: "alert-resolved"; readonly endsAt: string | null }
   | { readonly type: "cancel-requested"; readonly by: string; readonly reason: string }
-  /** People were told; `policy` is null where the playbook names none. */
-  | { readonly type: "escalated"; readonly policy: string | null; readonly reason: string }
+  /** An entry of the playbook's `notify`, from 0, was decided: `ways` are used to tell `contact`; none: nobody is told. */
+  | {
+      readonly type: "notifying";
+      readonly entry: number;
+      readonly contact: string;
+      readonly ways: readonly string[];
+      /** Why nobody is told; null where somebody is. */
+      readonly reason: string | null;
+    }
+  /** People are told; `policy` is null where the playbook names none. `topic` left out: handed over. */
+  | {
+      readonly type: "escalated";
+      readonly policy: string | null;
+      readonly reason: string;
+      readonly topic?: EscalationTopic;
+    }
   | { readonly type: "ended"; readonly outcome: Outcome; readonly reason: string }
-  /** A level of the escalation reached somebody; levels count from 1. May come after the end, as the next two. */
-  | { readonly type: "told"; readonly way: string; readonly level: number; readonly to: string }
-  /** A level could not be told by this way; nobody tries any more. */
-  | { readonly type: "not-told"; readonly way: string; readonly level: number; readonly reason: string }
+  /** Somebody was told; levels of an escalation count from 1. May come after the end, as all that follow. */
+  | {
+      readonly type: "told";
+      readonly way: string;
+      readonly level: number;
+      readonly to: string;
+      /** Left out: handed over. */
+      readonly topic?: Topic;
+    }
+  /** Nobody could be told by this way, and nobody tries any more. */
+  | {
+      readonly type: "not-told";
+      readonly way: string;
+      readonly level: number;
+      readonly reason: string;
+      readonly topic?: Topic;
+    }
   /** Somebody has it. */
-  | { readonly type: "acknowledged"; readonly by: string };
+  | { readonly type: "acknowledged"; readonly by: string }
+  /** The alert of a run that was handed over resolved; the playbook's checks were measured once more. */
+  | { readonly type: "recovery-checked"; readonly passed: boolean; readonly reason: string | null }
+  /** What was handed over is over: the alert resolved and the checks hold. */
+  | { readonly type: "recovered"; readonly reason: string };
 
 /** A happening with its time, not yet stored. */
 export type DatedHappening = { readonly at: string } & Happening;

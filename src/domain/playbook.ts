@@ -19,8 +19,39 @@ export interface Playbook {
   readonly onResolved: "stop" | "finish";
   readonly steps: readonly Step[];
   readonly verify: readonly Check[];
+  /** Who is told when the run cannot heal its target; null: nobody. */
+  readonly escalate: Escalate | null;
+  /** Whether changes are announced: not at all, at the same time, or the configured lead time before. */
+  readonly announce: "never" | "now" | "before";
+  /** Who else is told, in order, each as soon as its condition can be evaluated. */
+  readonly notify: readonly Notify[];
+  /** What this playbook asks of approvals beyond what the configuration does. */
+  readonly approvals: ApprovalDemands;
+}
+
+export interface Escalate {
   /** The name of an escalation policy of the configuration. */
-  readonly escalate: string | null;
+  readonly policy: string;
+  /** People are also told when the run has not verifiably fixed its target in this time; null: only when it gives up. */
+  readonly holdMs: number | null;
+}
+
+export interface Notify {
+  /** The name of a contact of the configuration. */
+  readonly contact: string;
+  /** A CEL condition; null: always. */
+  readonly if: string | null;
+  /** The steps that the condition refers to: it is evaluated once all of them are over. */
+  readonly needs: readonly string[];
+}
+
+/** What approvals must be beyond the configuration's defaults; null where nothing more is asked. */
+export interface ApprovalDemands {
+  /** How many different people. */
+  readonly atLeast: number | null;
+  readonly expireAfterMs: number | null;
+  /** The set of the configuration's `approvers` that each must be in. */
+  readonly by: string | null;
 }
 
 /** What may start a playbook. */

@@ -6,7 +6,7 @@ import type { Playbook } from "./playbook.ts";
 export type RunState = "ready" | "running" | "waiting" | "ended";
 
 /** What a waiting run waits for. */
-export type WaitingFor = "approval" | "verification" | "target" | "switch" | "retry" | "worker";
+export type WaitingFor = "approval" | "verification" | "target" | "switch" | "retry" | "worker" | "announcement";
 
 /** All that deciding needs to know of a run. */
 export interface Run {
@@ -18,4 +18,12 @@ export interface Run {
   readonly holdsTarget: boolean;
   /** Whether the kill switch is on at this moment. */
   readonly paused: boolean;
+  /** Where changes are announced, and how long before where the playbook asks for that; null: nowhere. */
+  readonly announcements: Announcements | null;
+}
+
+export interface Announcements {
+  /** `slack`, `status-page`; never empty. */
+  readonly places: readonly string[];
+  readonly leadMs: number;
 }

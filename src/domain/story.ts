@@ -3,6 +3,7 @@
 import { formatDuration } from "./duration.ts";
 import type { AskReason, BudgetUse, Outcome, RunEvent, Trigger } from "./event.ts";
 import type { Json } from "./json.ts";
+import type { EscalationTopic, Topic } from "./topic.ts";
 
 /** One event told. `details` are lines that belong to it, such as the effects of a plan. */
 export interface Telling {
@@ -61,6 +62,17 @@ function sentence(event: RunEvent): Sentence {
       return { text: `Nobody answered about ${event.step} in time`, tone: "bad" };
     case "approval-voided":
       return { text: `The question about ${event.step} was withdrawn: ${event.reason}` };
+    case "answer-refused":
+      return { text: `${event.by} may not decide about ${event.step}: ${event.reason}` };
+    case "approvers-checked":
+      return event.allowed
+        ? { text: `Those who approved ${event.step} may still do so` }
+        : { text: `The approval of ${event.step} does not count any more: ${event.reason ?? "no reason recorded"}` };
+    case "announcing":
+      return {
+        text: `Announces ${event.step} (${event.places.join(", ")}); it is not applied before ${event.notBefore}`,
+        details: event.effects,
+      };
     case "step-started":
       return { text: `Applies ${event.step}, exactly as planned` };
     case "step-finished":
@@ -83,19 +95,49 @@ function sentence(event: RunEvent): Sentence {
       return { text: "The alert resolved" };
     case "cancel-requested":
       return { text: `${event.by} cancels: ${event.reason}` };
+    case "notifying":
+      return event.ways.length > 0
+        ? { text: `Tells ${event.contact} (${event.ways.join(", ")})` }
+        : { text: `Does not tell ${event.contact}: ${event.reason ?? "it has no way"}` };
     case "escalated":
-      return { text: `Handed over to people${event.policy ? ` (${event.policy})` : ""}: ${event.reason}`, tone: "bad" };
+      return {
+        text: `${escalated(event.topic ?? "handed-over")}${event.policy ? ` (${event.policy})` : ""}: ${event.reason}`,
+        tone: "bad",
+      };
     case "ended":
       return { text: `Ended ${event.outcome}: ${event.reason}`, tone: toneOf(event.outcome) };
     case "told":
-      return { text: `Told ${event.to} (level ${event.level})` };
+      return { text: `Told ${event.to}${about(event)}` };
     case "not-told":
-      return { text: `Could not tell anybody by ${event.way} (level ${event.level}): ${event.reason}`, tone: "bad" };
+      return { text: `Could not tell anybody by ${event.way}${about(event)}: ${event.reason}`, tone: "bad" };
     case "acknowledged":
       return { text: `${event.by} has it` };
+    case "recovery-checked":
+      return event.passed
+        ? { text: "The alert resolved, and every check of the playbook holds", tone: "good" }
+        : { text: `The alert resolved, but ${event.reason ?? "a check of the playbook does not hold"}`, tone: "bad" };
+    case "recovered":
+      return { text: `Recovered: ${event.reason}`, tone: "good" };
     default:
       return event satisfies never;
   }
+}
+
+function escalated(topic: EscalationTopic): string {
+  const words: Readonly<Record<EscalationTopic, string>> = {
+    "handed-over": "Handed over to people",
+    held: "Tells people while it goes on",
+    "approval-unasked": "Asks people another way",
+  };
+  return words[topic];
+}
+
+/** What somebody was told about, in brackets. */
+function about({ topic, level }: { readonly topic?: Topic; readonly level: number }): string {
+  if (topic === "notify") return " of the alert";
+  if (topic === "announcement") return " what is about to change";
+  if (topic === "changes") return " what was changed";
+  return topic === "record" ? "" : ` (level ${level})`;
 }
 
 function startedBy(trigger: Trigger): string {

@@ -1,6 +1,7 @@
 /** A target: a system Paramedic may act upon. Only what is listed here is ever touched. */
 
 import type { Labels } from "./alert.ts";
+import type { ApprovalDemands } from "./playbook.ts";
 
 /** A system from the configuration. A part that is left out cannot be acted upon. */
 export interface Target {
@@ -9,6 +10,8 @@ export interface Target {
   readonly host: string | null;
   /** Which label values mean this target: label name to the values that select it. */
   readonly labels: Readonly<Record<string, readonly string[]>>;
+  /** What this target asks of approvals beyond what the configuration does. */
+  readonly approvals?: ApprovalDemands;
   readonly postgres?: PostgresTarget;
   readonly redis?: { readonly url: string; readonly keyPatterns: readonly string[] };
   readonly systemd?: { readonly units: readonly string[] };

@@ -1,41 +1,127 @@
-/** A way to reach people, and what is said over it. Whatever a way needs beyond this is in its own folder of oncall. */
+/** What is said to people about a run, and what a way of saying it must do. Whatever a way needs beyond this is its own. */
 
 import type { Labels } from "../domain/alert.ts";
 import type { Outcome, RunEvent } from "../domain/event.ts";
+import type { JsonObject } from "../domain/json.ts";
+import type { Topic } from "../domain/topic.ts";
 
-/** What people are told of a run. Labels and annotations are untrusted text: a way escapes them for where they are shown. */
-export interface Notice {
-  /**
-   * `handed-over`: the run could not heal its target and people must look. `recovered`: what was handed over has
-   * resolved since, or somebody has it.
-   */
-  readonly kind: "handed-over" | "recovered";
+/** One row of the outbox: a topic that one way tells about one run. */
+export interface Message {
+  readonly id: string;
+  readonly runId: string;
+  readonly topic: Topic;
+  /** `email`, `pagerduty`, `slack`, `status-page`. */
+  readonly way: string;
+  /** The escalation policy, or the contact of a `notify` entry; empty for the other topics. */
+  readonly policy: string;
+  /** The level of the policy, or the entry of `notify`, counted from 0. */
+  readonly level: number;
+  /** With this one, since the last success; from 1. */
+  readonly attempts: number;
+  /** What the way has kept of what it told before: where its message stands. Null: nothing was told yet. */
+  readonly place: JsonObject | null;
+  /** The number of the last event that what was told takes into account; 0: nothing was told yet. */
+  readonly shownSeq: number;
+}
+
+/** All that can be said of a run. Labels and annotations are untrusted text: a way escapes them for where they are shown. */
+export interface Subject {
   readonly run: string;
   readonly playbook: string;
+  /** The playbook's one sentence; null where its text cannot be read any more. */
+  readonly summary: string | null;
   readonly target: string | null;
-  readonly outcome: Outcome;
-  readonly reason: string;
-  /** The escalation policy and its level, counted from 1. */
-  readonly policy: string;
-  readonly level: number;
-  readonly levels: number;
-  /** Stable for one firing of one alert: repeated escalations of it fold into one. */
+  /** Null while the run goes on. */
+  readonly ended: { readonly outcome: Outcome; readonly reason: string } | null;
+  /** Stable for one firing of one alert: what is told of it by several runs folds into one. */
   readonly episodeKey: string;
   readonly labels: Labels;
   readonly annotations: Labels;
   /** RFC 3339; null where no alert started the run. */
   readonly startsAt: string | null;
+  /** Who asked for the run; null where nobody did. */
+  readonly requestedBy: string | null;
   readonly story: readonly RunEvent[];
+  /** Who has it; null: nobody has acknowledged. */
+  readonly acknowledgedBy: string | null;
+  /** It is over: the run ended well, or what was handed over has recovered since. */
+  readonly recovered: boolean;
   /** Where the run can be read; null where no public address is configured. */
   readonly url: string | null;
-  /** How to say that one has it: a command line and a REST call, ready to paste. */
-  readonly acknowledge: { readonly command: string; readonly request: string };
+  /** The address for calls from a command line; never null. */
+  readonly baseUrl: string;
+}
+
+/** What an escalation level or a `notify` entry says, for ways that tell it in one message. */
+export interface Notice {
+  /**
+   * `firing`: an alert fires and its playbook runs. `held`: the playbook has not fixed it in time and goes on.
+   * `approval-unasked`: a change waits for approval, and could not be asked for in Slack. `handed-over`: the run could
+   * not heal its target. `acknowledged`: somebody has what was told. `recovered`: what was told is over.
+   */
+  readonly kind: "firing" | "held" | "approval-unasked" | "handed-over" | "acknowledged" | "recovered";
+  readonly run: string;
+  readonly playbook: string;
+  readonly target: string | null;
+  /** Null while the run goes on. */
+  readonly outcome: Outcome | null;
+  /** Why people are told, as a sentence's end. */
+  readonly reason: string;
+  /** The escalation policy or the contact, and its level, counted from 1. */
+  readonly policy: string;
+  readonly level: number;
+  readonly levels: number;
+  readonly episodeKey: string;
+  readonly labels: Labels;
+  readonly annotations: Labels;
+  readonly startsAt: string | null;
+  readonly story: readonly RunEvent[];
+  readonly url: string | null;
+  /** What the reader can do, ready to paste: to say that one has it, or to approve or decline what waits. */
+  readonly actions: readonly NoticeAction[];
+}
+
+export interface NoticeAction {
+  /** `Say that you have it`, `Approve`, `Decline`. */
+  readonly label: string;
+  readonly command: string;
+  readonly request: string;
 }
 
 /** `retryable`: it may pass, so it is tried again later; otherwise somebody must change something first. */
 export type Delivered =
   | { readonly ok: true }
-  | { readonly ok: false; readonly reason: string; readonly retryable: boolean };
+  | { readonly ok: false; readonly reason: string; readonly retryable: boolean; readonly retryAfterMs?: number };
 
 /** Delivers one notice. `to` is the way's own: an address, a routing key. Never rejects; gives up when the signal aborts. */
 export type Deliver<To> = (notice: Notice, to: To, signal: AbortSignal) => Promise<Delivered>;
+
+/**
+ * How bringing what was told up to date went. `place` and `shownSeq` are kept in both cases: what was done of several
+ * calls is not done again.
+ */
+export type Followed =
+  | {
+      readonly ok: true;
+      readonly place: JsonObject | null;
+      readonly shownSeq: number;
+      /** Whom the first telling reached, for the run's history; null: this was not the first, or it is not to be told. */
+      readonly told: string | null;
+      /** Whether nothing that could still happen to the run would have to be told. */
+      readonly done: boolean;
+    }
+  | {
+      readonly ok: false;
+      readonly reason: string;
+      readonly retryable: boolean;
+      /** How long the other side asks to be left alone. */
+      readonly retryAfterMs?: number;
+      readonly place: JsonObject | null;
+      readonly shownSeq: number;
+    };
+
+/**
+ * Tells what is new since `message.shownSeq`, first of all tells at all, by as many calls as that takes. Is called again
+ * whenever the run's history has grown. Never rejects; gives up when the signal aborts.
+ */
+export type Follow = (message: Message, subject: Subject, signal: AbortSignal) => Promise<Followed>;

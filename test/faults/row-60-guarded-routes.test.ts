@@ -1,6 +1,6 @@
 /** Row 60: no route answers without a token, none with too low a role, and nothing unknown is swallowed. */
 
-import { isAllowed, roles } from "../../src/api/role.ts";
+import { isAllowed, roles } from "../../src/domain/role.ts";
 import { newId } from "../../src/ids.ts";
 import { type ApiServer, startApiServer, tokens } from "../support/api-server.ts";
 

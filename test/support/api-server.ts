@@ -2,7 +2,7 @@
 
 import { type ClientRequest, request as httpRequest, type IncomingHttpHeaders, type IncomingMessage } from "node:http";
 
-import type { Role } from "../../src/api/role.ts";
+import type { Role } from "../../src/domain/role.ts";
 import { type Api, createApi } from "../../src/api/router.ts";
 import type { ApiWorld } from "../../src/api/world.ts";
 import type { Happening } from "../../src/domain/event.ts";

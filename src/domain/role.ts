@@ -1,4 +1,4 @@
-/** What a token may do: four roles, each of which may do what the ones before it may. */
+/** What a token or a Slack user may do: four roles, each of which may do what the ones before it may. */
 
 export type Role = "viewer" | "operator" | "approver" | "admin";
 
