@@ -3,12 +3,10 @@
 import { z } from "zod";
 
 import type { Target } from "../domain/target.ts";
-import { absolutePath, httpUrl, someOf, text } from "./fields.ts";
+import { buildDjango, djangoSchema } from "./django-schema.ts";
+import { absolutePath, duration, httpUrl, someOf, text, whole } from "./fields.ts";
+import { buildPostgres, postgresSchema } from "./postgres-schema.ts";
 import type { SecretField } from "./secret-field.ts";
-
-const exactName = text.refine((value) => !value.includes("*"), {
-  error: "must be an exact name: * is refused, an empty or open selection never means all",
-});
 
 const unitName = text.refine(
   (value) => /^[A-Za-z0-9:_.\\@][A-Za-z0-9:_.\\@-]*\.(service|socket|timer|target|path|mount|slice|scope)$/.test(value),
@@ -28,24 +26,10 @@ export function targetSchema(secret: SecretField) {
       .refine((value) => /^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$/.test(value), { error: "must be a host name" })
       .optional(),
     labels: z.record(labelName, someOf(text)).optional(),
-    postgres: z
-      .strictObject({
-        url: secret("url", ["postgres:", "postgresql:"]),
-        users: someOf(exactName),
-        databases: someOf(exactName),
-      })
-      .optional(),
+    postgres: postgresSchema(secret).optional(),
     redis: z.strictObject({ url: secret("url", ["redis:", "rediss:"]), keyPatterns: someOf(keyPattern) }).optional(),
     systemd: z.strictObject({ units: someOf(unitName) }).optional(),
-    django: z
-      .strictObject({
-        project: absolutePath,
-        python: absolutePath,
-        settings: text.refine((value) => /^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$/.test(value), {
-          error: "must be a Python module name such as site.settings",
-        }),
-      })
-      .optional(),
+    django: djangoSchema(secret).optional(),
     http: z.strictObject({ baseUrl: httpUrl }).optional(),
   });
 }
@@ -60,10 +44,10 @@ export function buildTarget(name: string, parsed: ParsedTarget): Target {
     name,
     host: parsed.host ?? null,
     labels,
-    ...(parsed.postgres && { postgres: { ...parsed.postgres, url: parsed.postgres.url.reveal() } }),
+    ...(parsed.postgres && { postgres: buildPostgres(parsed.postgres) }),
     ...(parsed.redis && { redis: { ...parsed.redis, url: parsed.redis.url.reveal() } }),
     ...(parsed.systemd && { systemd: parsed.systemd }),
-    ...(parsed.django && { django: parsed.django }),
+    ...(parsed.django && { django: buildDjango(parsed.django) }),
     ...(parsed.http && { http: parsed.http }),
   };
 }

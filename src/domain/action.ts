@@ -77,6 +77,11 @@ export interface ChangeAction<Input = unknown, Plan extends Json = Json> {
   readonly kind: "change";
   readonly risk: Risk;
   readonly repeat: Repeat;
+  /**
+   * The risk of one use, where it is less than `risk` for some input; `risk` is then the greatest. Asked when a playbook
+   * is loaded, with the `with` as it stands there: what is still an expression could become anything.
+   */
+  riskOf?(given: JsonObject): Risk;
   plan(input: Input, context: ActionContext): Promise<Planned<Plan>>;
   apply(plan: Plan, context: ActionContext): Promise<Outcome>;
   /** After a crash: whether the plan was carried out. Required where `repeat` is `once`. */

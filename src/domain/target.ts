@@ -1,6 +1,7 @@
 /** A target: a system Paramedic may act upon. Only what is listed here is ever touched. */
 
 import type { Labels } from "./alert.ts";
+import type { MaintenanceWindow } from "./maintenance-window.ts";
 import type { ApprovalDemands } from "./playbook.ts";
 
 /** A system from the configuration. A part that is left out cannot be acted upon. */
@@ -13,9 +14,9 @@ export interface Target {
   /** What this target asks of approvals beyond what the configuration does. */
   readonly approvals?: ApprovalDemands;
   readonly postgres?: PostgresTarget;
-  readonly redis?: { readonly url: string; readonly keyPatterns: readonly string[] };
+  readonly redis?: RedisTarget;
   readonly systemd?: { readonly units: readonly string[] };
-  readonly django?: { readonly project: string; readonly python: string; readonly settings: string };
+  readonly django?: DjangoTarget;
   readonly http?: { readonly baseUrl: string };
 }
 
@@ -26,6 +27,54 @@ export interface PostgresTarget {
   readonly users: readonly string[];
   /** Databases in which sessions may be seen and cancelled. Never empty. */
   readonly databases: readonly string[];
+  /** Schemas whose tables and indexes may be looked at and maintained; `public` where left out. */
+  readonly schemas?: readonly string[];
+  /** When tables may be locked for long. Left out: never. */
+  readonly maintenance?: readonly MaintenanceWindow[];
+  /** The server's data folder, where a worker can see its file system; free space is not known without it. */
+  readonly dataFolder?: string;
+  /** What must stay free on a disk, in MiB; 1024 where left out. */
+  readonly minFreeMiB?: number;
+  /** How far a replica may be behind before maintenance is refused, in milliseconds; 30 s where left out. */
+  readonly maxReplicationLagMs?: number;
+  /** Where backups are written and restored from. */
+  readonly backupFolder?: string;
+  /** The folder of pg_dump and pg_restore; those of the system's usual folders where left out. */
+  readonly binDir?: string;
+}
+
+/** The Redis of a target and which of its keys may be deleted. */
+export interface RedisTarget {
+  readonly url: string;
+  /** The patterns, in Redis's own syntax, of keys that may be deleted. Never empty. */
+  readonly keyPatterns: readonly string[];
+}
+
+/**
+ * The Django project of a target. What is called in it is listed here: a name with dots is something to call
+ * (`apps.core.cache_manager.TreeCache.warm_cache`), one without is a management command (`archive_metrics`).
+ */
+export interface DjangoTarget {
+  /** The folder that holds `manage.py`. */
+  readonly project: string;
+  /** The project's own interpreter. */
+  readonly python: string;
+  /** The settings module. */
+  readonly settings: string;
+  /** The environment of what is called, which sees nothing of Paramedic's own. May hold secrets. */
+  readonly env: Readonly<Record<string, string>>;
+  /** What `django.warm-caches` calls, in this order. */
+  readonly warmUp: readonly string[];
+  /** What `django.report` may call. */
+  readonly reports: readonly string[];
+  readonly metrics: {
+    /** Called with `hours`; removes what is older. */
+    readonly cleanUp?: string | undefined;
+    /** Called with `days`; archives what is older. */
+    readonly archive?: string | undefined;
+    /** Called with `hours`; answers how many metrics are older. It must only read. */
+    readonly count?: string | undefined;
+  };
 }
 
 /**

@@ -73,12 +73,13 @@ export function compileStep(
       ? null
       : { step: { ...base, kind: "observe" }, action, condition, input };
   }
-  if (raw.approval === "never" && action.risk === "irreversible") {
+  const risk = action.riskOf?.((raw.with ?? {}) as JsonObject) ?? action.risk;
+  if (raw.approval === "never" && risk === "irreversible") {
     report(["approval"], `${action.name} cannot be undone, so approval: never is not allowed; use always or by-risk`);
     return null;
   }
   if (condition === undefined || input === null) return null;
-  const { risk, repeat } = action;
+  const { repeat } = action;
   const step: Step = { ...base, kind: "change", risk, repeat, approval: raw.approval ?? "by-risk" };
   return { step, action, condition, input };
 }

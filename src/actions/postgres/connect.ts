@@ -11,15 +11,45 @@ import type { PostgresTarget } from "../../domain/target.ts";
 import { lasting, passing } from "../failure.ts";
 
 const connectTimeoutMs = 5_000;
+const mostNotices = 200;
 const statementTimeoutMs = 10_000;
 const lockTimeoutMs = 2_000;
 /** The longest that one use of a connection may take as a whole, also where the server no longer answers at all. */
 const callTimeoutMs = 30_000;
-const sessionSettings =
-  "-c default_transaction_read_only=on -c search_path=pg_catalog -c standard_conforming_strings=on";
+/** How often the server looks whether a session that works for Paramedic still has its client. */
+const clientCheckMs = 500;
 
 /** Runs one statement and returns its rows. */
 export type Query = <Row extends object>(text: string, values?: readonly unknown[]) => Promise<Row[]>;
+
+/** How a session differs from the usual one, which only reads and is short. */
+export interface SessionOptions {
+  /** Another database of the same server. */
+  readonly database?: string;
+  /** Statements may write; each commits by itself. */
+  readonly writes?: boolean;
+  /** 0: none, for maintenance, which the signal ends. */
+  readonly statementTimeoutMs?: number;
+  readonly lockTimeoutMs?: number;
+  /** The longest that the session may take as a whole; null: as long as the signal lets it. */
+  readonly callTimeoutMs?: number | null;
+}
+
+/** What a statement of which an error is expected came to. */
+export type Attempt<Row> =
+  | { readonly ok: true; readonly rows: readonly Row[] }
+  | { readonly ok: false; readonly sqlState: string; readonly message: string };
+
+/** A session beyond single statements. */
+export interface Session {
+  /**
+   * Runs one statement by the extended protocol, which takes no second one, and returns an error of the server as a
+   * value. Its message may quote foreign text. A lost connection ends `withClient`.
+   */
+  attempt<Row extends object>(text: string, values?: readonly unknown[]): Promise<Attempt<Row>>;
+  /** The warnings and notices of the server so far. */
+  readonly notices: readonly string[];
+}
 
 /** A failure that a query met, on its way to `withClient`. */
 class QueryFailed extends Error {
@@ -37,7 +67,8 @@ class QueryFailed extends Error {
  */
 export async function withClient<T>(
   context: ActionContext,
-  use: (query: Query, postgres: PostgresTarget) => Promise<T>,
+  use: (query: Query, postgres: PostgresTarget, session: Session) => Promise<T>,
+  options: SessionOptions = {},
 ): Promise<T | Failure> {
   const target = context.target;
   if (!target) return lasting("This action needs a target. Name one in the playbook (target: …).");
@@ -46,10 +77,11 @@ export async function withClient<T>(
   if (postgres.users.length === 0 || postgres.databases.length === 0) {
     return lasting(`The target ${target.name} allows no user or no database. List them in its postgres: section.`);
   }
-  const url = connectionUrl(postgres.url);
+  const url = connectionUrl(postgres.url, options);
   if (!url) return lasting(`The postgres.url of the target ${target.name} is no postgres:// URL. Correct it.`);
 
-  const { signal: deadline, release } = deadlineOf([context.signal], callTimeoutMs);
+  const longestMs = options.callTimeoutMs === undefined ? callTimeoutMs : options.callTimeoutMs;
+  const { signal: deadline, release } = deadlineOf([context.signal], longestMs);
   const socket = new Socket();
   let client: Client;
   try {
@@ -67,6 +99,10 @@ export async function withClient<T>(
 
   // Errors reach the caller by the promises; without a listener a lost connection would end the process.
   client.on("error", () => {});
+  const notices: string[] = [];
+  client.on("notice", ({ message }) => {
+    if (notices.length < mostNotices) notices.push(message ?? "");
+  });
   const close = () => socket.destroy(new Error("aborted"));
   deadline.addEventListener("abort", close, { once: true });
   const query: Query = async (text, values = []) => {
@@ -74,6 +110,21 @@ export async function withClient<T>(
       deadline.throwIfAborted();
       return (await client.query(text, [...values])).rows;
     } catch (error) {
+      const failure = failed(error);
+      if (failure) throw new QueryFailed(failure);
+      throw error;
+    }
+  };
+  const attempt: Session["attempt"] = async (text, values = []) => {
+    try {
+      deadline.throwIfAborted();
+      const extended = { text, values: [...values], queryMode: "extended" };
+      return { ok: true, rows: (await client.query(extended)).rows };
+    } catch (error) {
+      const sqlState = error instanceof DatabaseError && !deadline.aborted ? (error.code ?? "") : "";
+      if (sqlState !== "" && !sqlState.startsWith("57P")) {
+        return { ok: false, sqlState, message: wordsOf(error).message };
+      }
       const failure = failed(error);
       if (failure) throw new QueryFailed(failure);
       throw error;
@@ -89,7 +140,7 @@ export async function withClient<T>(
     return failure ?? lasting(`${where}: ${loginError(error)}. Check postgres.url.`);
   }
   try {
-    return await use(query, postgres);
+    return await use(query, postgres, { attempt, notices });
   } catch (error) {
     if (error instanceof QueryFailed) return error.failure;
     throw error;
@@ -101,15 +152,23 @@ export async function withClient<T>(
 }
 
 /** The configured URL with Paramedic's own session settings, which win over any in the URL; null where it is none. */
-function connectionUrl(configured: string): string | null {
+function connectionUrl(configured: string, options: SessionOptions): string | null {
   if (!URL.canParse(configured)) return null;
   const url = new URL(configured);
   if (url.protocol !== "postgres:" && url.protocol !== "postgresql:") return null;
   url.searchParams.set("application_name", "paramedic");
-  url.searchParams.set("statement_timeout", String(statementTimeoutMs));
-  url.searchParams.set("lock_timeout", String(lockTimeoutMs));
+  url.searchParams.set("statement_timeout", String(options.statementTimeoutMs ?? statementTimeoutMs));
+  url.searchParams.set("lock_timeout", String(options.lockTimeoutMs ?? lockTimeoutMs));
+  if (options.database !== undefined) url.pathname = `/${encodeURIComponent(options.database)}`;
+  const settings = [
+    `default_transaction_read_only=${options.writes ? "off" : "on"}`,
+    "search_path=pg_catalog",
+    "standard_conforming_strings=on",
+    // What nobody waits for any more must end in the server too; what is short ends by itself.
+    ...(options.statementTimeoutMs === 0 ? [`client_connection_check_interval=${clientCheckMs}`] : []),
+  ];
   // The search path keeps functions and operators that the database's owner made out of Paramedic's statements.
-  url.searchParams.set("options", sessionSettings);
+  url.searchParams.set("options", settings.map((setting) => `-c ${setting}`).join(" "));
   return url.href;
 }
 
@@ -129,6 +188,7 @@ function describe(error: unknown, where: string, signal: AbortSignal, deadline: 
   if (state === "42501") return lasting(`${where}: permission denied. Check the rights of the role in postgres.url.`);
   if (state.startsWith("42") || state.startsWith("22")) return null;
   if (state === "53300") return passing(`${where} has no free connection. Reserve one for Paramedic's role.`);
+  if (state === "55P03") return passing(`${where} is busy: a lock was not free in time. Try again later.`);
   if (state === "57014") return passing(`${where} took longer than ${statementTimeoutMs / 1_000} s to answer.`);
   return passing(`${where} reported SQLSTATE ${state}. See the server's log.`);
 }
