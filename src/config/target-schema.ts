@@ -4,7 +4,7 @@ import { z } from "zod";
 
 import type { Target } from "../domain/target.ts";
 import { buildDjango, djangoSchema } from "./django-schema.ts";
-import { absolutePath, duration, httpUrl, someOf, text, whole } from "./fields.ts";
+import { httpUrl, someOf, text } from "./fields.ts";
 import { buildPostgres, postgresSchema } from "./postgres-schema.ts";
 import type { SecretField } from "./secret-field.ts";
 

@@ -74,6 +74,34 @@ test.each([
     "django.project: must be an absolute path",
   ],
   ["targets: { a: { django: { project: /a, python: /p, settings: 's; id' } } }", "django.settings: must be a Python"],
+  [
+    "targets: { a: { django: { project: /a, python: /p, settings: s, env: { DB_PASSWORD: canary-text } } } }",
+    "env.DB_PASSWORD: a secret is never written",
+  ],
+  [
+    "targets: { a: { django: { project: /a, python: /p, settings: s, env: { A: { env: NOT_SET } } } } }",
+    "env.A: must be text, or { env: NAME }",
+  ],
+  [
+    "targets: { a: { django: { project: /a, python: /p, settings: s, env: { 'A=B': x } } } }",
+    "must be the name of an environment",
+  ],
+  [
+    "targets: { a: { django: { project: /a, python: /p, settings: s, warmUp: ['os.system(1)'] } } }",
+    "warmUp[0]: must be the dotted name",
+  ],
+  [
+    "targets: { a: { django: { project: /a, python: /p, settings: s, warmUp: [a.__class__.b] } } }",
+    "warmUp[0]: must be the dotted name",
+  ],
+  [
+    "targets: { a: { django: { project: /a, python: /p, settings: s, reports: [dumpdata] } } }",
+    "reports[0]: must be the dotted name",
+  ],
+  [
+    "targets: { a: { django: { project: /a, python: /p, settings: s, metrics: { cleanUp: '--all' } } } }",
+    "metrics.cleanUp: must be the dotted name",
+  ],
   ["targets: { a: { http: { baseUrl: 'file:///etc' } } }", "http.baseUrl: must be an address"],
   ["targets: { a: { mysql: {} } }", "targets.a.mysql: is not a setting"],
   ["escalation: { a: [] }", "escalation.a: must have at least one level"],
