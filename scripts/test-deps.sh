@@ -13,6 +13,9 @@ need redis-server redis-server
 need prometheus prometheus
 need prometheus-alertmanager prometheus-alertmanager
 need psql postgresql-client
+need systemctl systemd
+need dbus-daemon dbus
+need pkaction polkitd
 need '/usr/lib/*/faketime/libfaketime.so.1' libfaketime
 [ -n "$missing" ] || exit 0
 

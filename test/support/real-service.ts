@@ -11,24 +11,30 @@ export interface RealService {
 
 /** Looks for `binary` in the PATH. `name` is what a person would install, as in "Redis (Debian: redis-server)". */
 export function realService(name: string, binary: string): RealService {
-  if (isInstalled(binary)) return { available: true, describe };
-  const message = `${name} is not installed: there is no ${binary} in the PATH. Run scripts/test-deps.sh.`;
+  if (isInstalled(binary)) return serviceUnless(null);
+  return serviceUnless(`${name} is not installed: there is no ${binary} in the PATH. Run scripts/test-deps.sh.`);
+}
+
+/** A service that is there where `problem` is null; otherwise `problem` is a sentence that says why not. */
+export function serviceUnless(problem: string | null): RealService {
+  if (problem === null) return { available: true, describe };
   if (process.env["CI"] === "true") {
     return {
       available: false,
       describe: (title) =>
         describe(title, () => {
           test("has the real service that it needs", () => {
-            throw new Error(message);
+            throw new Error(problem);
           });
         }),
     };
   }
-  process.stderr.write(`\nSKIPPED: ${message}\n`);
+  process.stderr.write(`\nSKIPPED: ${problem}\n`);
   return { available: false, describe: describe.skip };
 }
 
-function isInstalled(binary: string): boolean {
+/** Whether a program of this name can be started. */
+export function isInstalled(binary: string): boolean {
   const folders = [...(process.env["PATH"] ?? "").split(delimiter), "/usr/bin", "/usr/sbin"];
   return folders.some((folder) => {
     try {
