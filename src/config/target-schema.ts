@@ -7,14 +7,14 @@ import { buildDjango, djangoSchema } from "./django-schema.ts";
 import { httpUrl, someOf, text } from "./fields.ts";
 import { buildPostgres, postgresSchema } from "./postgres-schema.ts";
 import type { SecretField } from "./secret-field.ts";
-
-const unitName = text.refine(
-  (value) => /^[A-Za-z0-9:_.\\@][A-Za-z0-9:_.\\@-]*\.(service|socket|timer|target|path|mount|slice|scope)$/.test(value),
-  { error: "must be the full name of one systemd unit, such as nginx.service" },
-);
+import { buildSystemd, systemdSchema } from "./systemd-schema.ts";
 
 const keyPattern = text.refine((value) => value.replace(/\[[^\]]*\]|[*?]/g, "") !== "", {
   error: "must contain some literal text: a pattern that selects every key is refused",
+});
+
+const pathBelow = text.refine((value) => /^\/[^\s\\#]*$/.test(value) && !/\/\/|(^|\/)\.\.?(\/|\?|$)/.test(value), {
+  error: "must be a plain path that begins with one slash, such as /health/",
 });
 
 const labelName = text.refine((value) => value.length <= 256, { error: "must be a label name" });
@@ -28,9 +28,9 @@ export function targetSchema(secret: SecretField) {
     labels: z.record(labelName, someOf(text)).optional(),
     postgres: postgresSchema(secret).optional(),
     redis: z.strictObject({ url: secret("url", ["redis:", "rediss:"]), keyPatterns: someOf(keyPattern) }).optional(),
-    systemd: z.strictObject({ units: someOf(unitName) }).optional(),
+    systemd: systemdSchema.optional(),
     django: djangoSchema(secret).optional(),
-    http: z.strictObject({ baseUrl: httpUrl }).optional(),
+    http: z.strictObject({ baseUrl: httpUrl, healthPath: pathBelow.optional() }).optional(),
   });
 }
 
@@ -46,8 +46,12 @@ export function buildTarget(name: string, parsed: ParsedTarget): Target {
     labels,
     ...(parsed.postgres && { postgres: buildPostgres(parsed.postgres) }),
     ...(parsed.redis && { redis: { ...parsed.redis, url: parsed.redis.url.reveal() } }),
-    ...(parsed.systemd && { systemd: parsed.systemd }),
+    ...(parsed.systemd && { systemd: buildSystemd(parsed.systemd) }),
     ...(parsed.django && { django: buildDjango(parsed.django) }),
-    ...(parsed.http && { http: parsed.http }),
+    ...(parsed.http && { http: buildHttp(parsed.http) }),
   };
+}
+
+function buildHttp({ baseUrl, healthPath }: NonNullable<ParsedTarget["http"]>): NonNullable<Target["http"]> {
+  return { baseUrl, ...(healthPath !== undefined && { healthPath }) };
 }

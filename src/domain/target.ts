@@ -15,9 +15,13 @@ export interface Target {
   readonly approvals?: ApprovalDemands;
   readonly postgres?: PostgresTarget;
   readonly redis?: RedisTarget;
-  readonly systemd?: { readonly units: readonly string[] };
+  readonly systemd?: SystemdTarget;
   readonly django?: DjangoTarget;
-  readonly http?: { readonly baseUrl: string };
+  readonly http?: {
+    readonly baseUrl: string;
+    /** The path below it that answers 2xx while the target is well; asked after a restart. */
+    readonly healthPath?: string;
+  };
 }
 
 /** The database of a target and whose queries there may be touched. */
@@ -48,6 +52,18 @@ export interface RedisTarget {
   readonly url: string;
   /** The patterns, in Redis's own syntax, of keys that may be deleted. Never empty. */
   readonly keyPatterns: readonly string[];
+}
+
+/** The units of a target and what may be changed about them. */
+export interface SystemdTarget {
+  /** Full names such as `nginx.service`. Never empty. */
+  readonly units: readonly string[];
+  /** The environment variables that may be set, by the name of their service. Left out: none. */
+  readonly environment?: Readonly<Record<string, readonly string[]>>;
+  /** How long a restarted unit is watched before the restart counts as a success; 10 s where left out. */
+  readonly settleMs?: number;
+  /** The folder of the journal, where it is not this machine's own. */
+  readonly journal?: string;
 }
 
 /**
