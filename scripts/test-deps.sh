@@ -17,6 +17,9 @@ need systemctl systemd
 need dbus-daemon dbus
 need pkaction polkitd
 need '/usr/lib/*/faketime/libfaketime.so.1' libfaketime
+need /usr/lib/python3/dist-packages/django python3-django
+need /usr/lib/python3/dist-packages/django_redis python3-django-redis
+need /usr/lib/python3/dist-packages/psycopg2 python3-psycopg2
 [ -n "$missing" ] || exit 0
 
 if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null 2>&1; then

@@ -1,6 +1,6 @@
 /** What becomes of tests whose real service is not installed: they fail where CI=true and are skipped loudly elsewhere. */
 
-import { accessSync, constants } from "node:fs";
+import { accessSync, constants, existsSync } from "node:fs";
 import { delimiter, join } from "node:path";
 
 /** Whether a service can be started here, and the `describe` for the tests that need it. */
@@ -35,6 +35,7 @@ export function serviceUnless(problem: string | null): RealService {
 
 /** Whether a program of this name can be started. */
 export function isInstalled(binary: string): boolean {
+  if (binary.startsWith("/")) return existsSync(binary);
   const folders = [...(process.env["PATH"] ?? "").split(delimiter), "/usr/bin", "/usr/sbin"];
   return folders.some((folder) => {
     try {

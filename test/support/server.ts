@@ -24,15 +24,24 @@ export interface ServerOptions {
   readonly command: string;
   readonly args: (port: number) => readonly string[];
   readonly cwd: string;
+  /** Its whole environment; the tests' own where left out. */
+  readonly env?: NodeJS.ProcessEnv;
   /** Resolves to something truthy once the server answers on the port. */
   readonly ready: (port: number) => Promise<unknown>;
   readonly port?: number | undefined;
 }
 
 /** Starts the server and waits until it is ready, at most 30 seconds. */
-export async function startServer({ command, args, cwd, ready, port: wanted }: ServerOptions): Promise<TestServer> {
+export async function startServer({
+  command,
+  args,
+  cwd,
+  env,
+  ready,
+  port: wanted,
+}: ServerOptions): Promise<TestServer> {
   const launch = async (port: number) => {
-    const child = await startChild(command, args(port), { cwd });
+    const child = await startChild(command, args(port), { cwd, ...(env && { env }) });
     let ended = false;
     child.exited.then(() => {
       ended = true;

@@ -1,0 +1,134 @@
+"""What the metrics say, for people, for Prometheus and for programs."""
+
+from collections import Counter, defaultdict
+
+from django.conf import settings
+from django.core.cache import cache
+from django.db import connection
+from django.http import HttpResponse, JsonResponse
+from monitoring.django_monitoring import metrics_collector
+
+_MINUTES = 10
+
+
+def p95(values):
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(len(ordered) * 0.95))] if ordered else 0.0
+
+
+def get_performance_summary(minutes=_MINUTES):
+    requests = metrics_collector.get_metrics("requests", minutes=minutes)
+    queries = metrics_collector.get_metrics("queries", minutes=minutes)
+    errors = metrics_collector.get_metrics("errors", minutes=minutes)
+    by_path = defaultdict(list)
+    for one in requests:
+        by_path[one["path"]].append(one["ms"])
+    slow = [{"path": path, "p95_time": p95(times), "count": len(times)} for path, times in by_path.items()]
+    return {
+        "requests": len(requests),
+        "response_time_p95": p95([one["ms"] for one in requests]),
+        "query_time_p95": p95([one["ms"] for one in queries]),
+        "queries": len(queries),
+        "error_rate": len(errors) / len(requests) if requests else 0.0,
+        "errors": dict(Counter(one["type"] for one in errors)),
+        "cache_hit_rate": get_cache_performance(minutes)["hit_rate"],
+        "slow_endpoints": sorted(slow, key=lambda one: -one["p95_time"])[:10],
+    }
+
+
+def get_cache_performance(minutes=_MINUTES):
+    """Hit rate in per cent, and the misses by prefix of the key."""
+    lookups = metrics_collector.get_metrics("cache", minutes=minutes)
+    hits = sum(one["hit"] for one in lookups)
+    return {
+        "hits": hits,
+        "misses": len(lookups) - hits,
+        "hit_rate": 100 * hits / len(lookups) if lookups else 100.0,
+        "miss_patterns": dict(Counter(one["prefix"] for one in lookups if not one["hit"])),
+    }
+
+
+def get_performance_trends(start_date, end_date):
+    minutes = (end_date - start_date).total_seconds() / 60
+    summary = get_performance_summary(minutes)
+    times = [one["ms"] for one in metrics_collector.get_metrics("requests", minutes=minutes)]
+    half = len(times) // 2
+    earlier, later = _mean(times[:half]), _mean(times[half:])
+    return {
+        "avg_response_time": _mean(times),
+        "avg_query_time": _mean([one["ms"] for one in metrics_collector.get_metrics("queries", minutes=minutes)]),
+        "cache_hit_rate": summary["cache_hit_rate"],
+        "error_rate": 100 * summary["error_rate"],
+        "response_time_trend": (later - earlier) / earlier if earlier else 0.0,
+    }
+
+
+def _mean(values):
+    return sum(values) / len(values) if values else 0.0
+
+
+def metrics(request):
+    """Prometheus's text format; JSON with ?format=json."""
+    summary = get_performance_summary()
+    if request.GET.get("format") == "json":
+        return JsonResponse(summary)
+    values = {
+        "youtility3_response_time_p95_seconds": summary["response_time_p95"] / 1000,
+        "youtility3_query_time_p95_seconds": summary["query_time_p95"] / 1000,
+        "youtility3_error_ratio": summary["error_rate"],
+        "youtility3_cache_hit_ratio": summary["cache_hit_rate"] / 100,
+        "youtility3_requests": summary["requests"],
+    }
+    lines = [line for name, value in values.items() for line in (f"# TYPE {name} gauge", f"{name} {value:.6g}")]
+    return HttpResponse("\n".join(lines) + "\n", content_type="text/plain; version=0.0.4; charset=utf-8")
+
+
+def health(request):
+    checks = {"database": _works(_ask_database), "cache": _works(_ask_cache)}
+    healthy = all(checks.values())
+    return JsonResponse({"healthy": healthy, **checks}, status=200 if healthy else 503)
+
+
+def _ask_database():
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1")
+
+
+def _ask_cache():
+    cache.set("health", "yes", 30)
+    if cache.get("health") != "yes":
+        raise RuntimeError("the cache forgets")
+
+
+def _works(check):
+    try:
+        check()
+        return True
+    except Exception:
+        return False
+
+
+def dashboard(request):
+    return JsonResponse({**get_performance_summary(), "monitor_queries": settings.MONITOR_QUERIES})
+
+
+def alerts(request):
+    summary = get_performance_summary()
+    limits = {
+        "HighResponseTime": summary["response_time_p95"] > 1000,
+        "DatabaseQuerySlow": summary["query_time_p95"] > 100,
+        "HighErrorRate": summary["error_rate"] > 0.05,
+        "LowCacheHitRate": summary["cache_hit_rate"] < 50,
+    }
+    return JsonResponse({"alerts": [name for name, over in limits.items() if over]})
+
+
+def slow_queries(request):
+    least = float(request.GET.get("min_time", "100"))
+    queries = [one for one in metrics_collector.get_metrics("queries", minutes=_MINUTES) if one["ms"] >= least]
+    found = sorted(queries, key=lambda one: -one["ms"])[:20]
+    return JsonResponse({"queries": [{"sql": one["sql"], "ms": one["ms"]} for one in found]})
+
+
+def cache_performance(request):
+    return JsonResponse(get_cache_performance())

@@ -1,0 +1,66 @@
+"""Settings, all that differ between machines from the environment."""
+
+import os
+from pathlib import Path
+from urllib.parse import unquote, urlsplit, urlunsplit
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+
+def _next_database(url):
+    parts = urlsplit(url)
+    number = int(parts.path.strip("/") or 0) + 1
+    return urlunsplit(parts._replace(path=f"/{number}"))
+
+
+_database = urlsplit(os.environ.get("YT3_DATABASE_URL", "postgres://youtility3@127.0.0.1:5432/youtility3"))
+_redis = os.environ.get("YT3_REDIS_URL", "redis://127.0.0.1:6379/0")
+
+SECRET_KEY = os.environ.get("YT3_SECRET_KEY", "only-for-tests")
+DEBUG = False
+ALLOWED_HOSTS = ["*"]
+USE_TZ = True
+ROOT_URLCONF = "youtility3.urls"
+WSGI_APPLICATION = "youtility3.wsgi.application"
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+INSTALLED_APPS = ["apps.core", "monitoring"]
+MIDDLEWARE = ["monitoring.middleware.MonitoringMiddleware"]
+
+DATABASES = {
+    "default": {
+        "ENGINE": "django.db.backends.postgresql",
+        "NAME": _database.path.lstrip("/"),
+        "USER": unquote(_database.username or ""),
+        "PASSWORD": unquote(_database.password or ""),
+        "HOST": _database.hostname,
+        "PORT": _database.port or 5432,
+        "OPTIONS": {"application_name": "youtility3"},
+    }
+}
+
+CACHE_TIMEOUT = int(os.environ.get("CACHE_TIMEOUT", "3600"))
+
+
+def _redis_cache(url):
+    return {
+        "BACKEND": "django_redis.cache.RedisCache",
+        "LOCATION": url,
+        "TIMEOUT": CACHE_TIMEOUT,
+        "OPTIONS": {"CLIENT_CLASS": "django_redis.client.DefaultClient"},
+    }
+
+
+CACHES = {
+    "default": _redis_cache(_redis),
+    "metrics": _redis_cache(os.environ.get("YT3_METRICS_REDIS_URL", _next_database(_redis))),
+}
+
+METRICS_RETENTION_HOURS = int(os.environ.get("METRICS_RETENTION_HOURS", "24"))
+MONITOR_QUERIES = os.environ.get("MONITOR_QUERIES", "true").lower() != "false"
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "handlers": {"stderr": {"class": "logging.StreamHandler"}},
+    "root": {"handlers": ["stderr"], "level": "WARNING"},
+}
