@@ -16,6 +16,22 @@ export type Decision =
   | { readonly do: "ask"; readonly step: ChangeStep; readonly reasons: readonly AskReason[] }
   | { readonly do: "expire"; readonly step: ChangeStep; readonly approval: string }
   | { readonly do: "void"; readonly step: ChangeStep; readonly approval: string; readonly reason: string }
+  /** Look up again whether those who approved the step may still do so. */
+  | {
+      readonly do: "check-approvers";
+      readonly step: ChangeStep;
+      readonly approval: string;
+      readonly by: readonly string[];
+    }
+  /** Say what is about to be changed, before the first change of the run. */
+  | {
+      readonly do: "announce";
+      readonly step: ChangeStep;
+      readonly places: readonly string[];
+      readonly notBefore: number;
+    }
+  /** Decide an entry of the playbook's `notify`, from 0. */
+  | { readonly do: "notify"; readonly entry: number }
   | { readonly do: "apply"; readonly step: ChangeStep }
   | { readonly do: "probe"; readonly step: ChangeStep }
   | { readonly do: "verify"; readonly check: Check; readonly index: number }
@@ -35,6 +51,10 @@ const mostDoubts = 3;
 const lookAgainMs = 15_000;
 /** For how long counted rails hold: while a run waits for the kill switch, other runs may change its target. */
 const railsHoldMs = 5_000;
+/** For how long it holds that those who approved may still do so. */
+const approversHoldMs = 5_000;
+/** How long a change waits for its announcement to be delivered. The doctor does not depend on Slack. */
+const announcementWaitMs = 10_000;
 
 /** Decides what to do next for `run` at `now`, in milliseconds since 1970 by the database's clock. */
 export function decide(run: Run, now: number): Decision {
@@ -60,8 +80,18 @@ export function decide(run: Run, now: number): Decision {
     if (stop.outcome !== "verify") return { do: "end", outcome: stop.outcome, reason: stop.reason };
     return verification(run, progress, changed, now);
   }
+  const entry = nextNotify(run, progress);
+  if (entry !== null) return { do: "notify", entry };
   if (current) return advance(run, progress, current, now);
   return verification(run, progress, changed, now);
+}
+
+/** The first entry of `notify` that is not decided and whose condition can be evaluated; people are told while the switch is on, too. */
+function nextNotify(run: Run, progress: Progress): number | null {
+  if (run.dryRun) return null;
+  const isOver = (id: string) => isSettled(progress.steps.get(id) ?? untouched);
+  const entry = run.playbook.notify.findIndex((one, index) => !progress.notified.has(index) && one.needs.every(isOver));
+  return entry === -1 ? null : entry;
 }
 
 /** In a dry run a plan is all there is to do; otherwise see `isSettled`. */
@@ -184,10 +214,10 @@ function advance(run: Run, progress: Progress, step: Step, now: number): Decisio
   const blocked = held(run, now);
   if (blocked) return blocked;
   if (step.kind === "observe") return retryOr(at, now, { do: "observe", step });
-  return change(run, step, at, now);
+  return change(run, progress, step, at, now);
 }
 
-function change(run: Run, step: ChangeStep, at: StepProgress, now: number): Decision {
+function change(run: Run, progress: Progress, step: ChangeStep, at: StepProgress, now: number): Decision {
   if (at.state === "failed") return retryOr(at, now, { do: "plan", step });
   if (at.state === "pending") return { do: "plan", step };
   if (at.state === "approved" && !at.plannedSinceApproval) return { do: "plan", step };
@@ -199,7 +229,7 @@ function change(run: Run, step: ChangeStep, at: StepProgress, now: number): Deci
       reason: "what would change is no longer what was approved",
     };
   }
-  if (at.state === "approved") return { do: "apply", step };
+  if (at.state === "approved") return announced(run, progress, step, now) ?? approved(step, at, now);
 
   const { cooldownMs, budget } = run.playbook;
   if ((cooldownMs !== null || budget.length > 0) && !counted(at, now)) return { do: "check-rails", step };
@@ -211,7 +241,43 @@ function change(run: Run, step: ChangeStep, at: StepProgress, now: number): Deci
     };
   }
   const reasons = whyAsk(step, at);
-  return reasons.length > 0 ? { do: "ask", step, reasons } : { do: "apply", step };
+  if (reasons.length > 0) return { do: "ask", step, reasons };
+  return announced(run, progress, step, now) ?? { do: "apply", step };
+}
+
+/** Applies what was approved, once it is known that those who did may still do so. */
+function approved(step: ChangeStep, at: StepProgress, now: number): Decision {
+  const { approval, approvers } = at;
+  if (!approval) return { do: "apply", step };
+  if (approvers && !approvers.allowed) {
+    return {
+      do: "void",
+      step,
+      approval: approval.id,
+      reason: approvers.reason ?? "an approver may not approve any more",
+    };
+  }
+  if (approvers && now - Date.parse(approvers.at) < approversHoldMs) return { do: "apply", step };
+  return { do: "check-approvers", step, approval: approval.id, by: approval.by };
+}
+
+/** What is still to be done or waited for before the first change of the run; null: nothing. */
+function announced(run: Run, progress: Progress, step: ChangeStep, now: number): Decision | null {
+  const { announcements, playbook } = run;
+  const { announcement } = progress;
+  if (!announcement) {
+    if (!announcements || playbook.announce === "never" || changes(progress) > 0) return null;
+    const notBefore = playbook.announce === "before" ? now + announcements.leadMs : now;
+    return { do: "announce", step, places: announcements.places, notBefore };
+  }
+  const notBefore = Date.parse(announcement.notBefore);
+  if (now < notBefore) return { do: "wait", for: "lead-time", until: notBefore };
+  const at = of(progress, step);
+  // What was planned before a lead time may be no longer so.
+  if (Date.parse(at.plannedAt ?? "") < notBefore && notBefore > Date.parse(announcement.at))
+    return { do: "plan", step };
+  const givenUp = Date.parse(announcement.at) + announcementWaitMs;
+  return announcement.open.size > 0 && now < givenUp ? { do: "wait", for: "announcement", until: givenUp } : null;
 }
 
 function counted(at: StepProgress, now: number): boolean {

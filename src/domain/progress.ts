@@ -38,6 +38,10 @@ export interface StepProgress {
   readonly approval: ApprovalProgress | null;
   /** True once the plan was made again after the approval, as it must be before it is applied. */
   readonly plannedSinceApproval: boolean;
+  /** When it was last planned; null: not yet. */
+  readonly plannedAt: string | null;
+  /** The last look at whether those who approved may still do so; null: none since they did. */
+  readonly approvers: { readonly allowed: boolean; readonly reason: string | null; readonly at: string } | null;
   readonly rails: {
     readonly budget: readonly BudgetUse[];
     readonly coolDownUntil: string | null;
@@ -65,6 +69,17 @@ export interface Progress {
   readonly resolved: boolean;
   readonly cancel: { readonly by: string; readonly reason: string } | null;
   readonly ended: { readonly outcome: Outcome; readonly reason: string } | null;
+  /** The announcement of the run's first change; null: none was made. */
+  readonly announcement: {
+    readonly at: string;
+    readonly notBefore: string;
+    /** The places that do not have it yet, and where it is still tried. */
+    readonly open: ReadonlySet<string>;
+  } | null;
+  /** The entries of `notify` that were decided. */
+  readonly notified: ReadonlySet<number>;
+  /** Whether people were told by the escalation policy. */
+  readonly escalated: boolean;
   /** How often another worker had to take the run over since a step was last settled. */
   readonly takeovers: number;
 }
@@ -78,6 +93,8 @@ export const untouched: StepProgress = {
   effects: [],
   approval: null,
   plannedSinceApproval: false,
+  plannedAt: null,
+  approvers: null,
   rails: null,
   asked: [],
   failures: 0,
@@ -95,9 +112,16 @@ export function progressOf(history: readonly RunEvent[]): Progress {
   let resolved = false;
   let cancel: Progress["cancel"] = null;
   let ended: Progress["ended"] = null;
+  let announcement: Progress["announcement"] = null;
+  const notified = new Set<number>();
+  let escalated = false;
   let takeovers = 0;
 
   for (const event of history) {
+    if (event.type === "announcing") {
+      announcement = { at: event.at, notBefore: event.notBefore, open: new Set(event.places) };
+      continue;
+    }
     if ("step" in event) {
       const before = steps.get(event.step) ?? untouched;
       const after = advance(before, event);
@@ -134,18 +158,30 @@ export function progressOf(history: readonly RunEvent[]): Progress {
       case "ended":
         ended = { outcome: event.outcome, reason: event.reason };
         break;
-      case "created":
-      case "set-aside":
+      case "notifying":
+        notified.add(event.entry);
+        break;
       case "escalated":
+        escalated = true;
+        break;
       case "told":
       case "not-told":
+        if (event.topic === "announcement" && announcement) {
+          const open = new Set([...announcement.open].filter((place) => place !== event.way));
+          announcement = { ...announcement, open };
+        }
+        break;
+      case "created":
+      case "set-aside":
       case "acknowledged":
+      case "recovery-checked":
+      case "recovered":
         break;
       default:
         event satisfies never;
     }
   }
-  return { steps, checks, settledAt, resolved, cancel, ended, takeovers };
+  return { steps, checks, settledAt, resolved, cancel, ended, announcement, notified, escalated, takeovers };
 }
 
 /** Whether nothing more is to be done for a step. */
@@ -155,7 +191,7 @@ export function isSettled(step: StepProgress): boolean {
   );
 }
 
-type StepEvent = Extract<RunEvent, { readonly step: string }>;
+type StepEvent = Exclude<Extract<RunEvent, { readonly step: string }>, { readonly type: "announcing" }>;
 
 function advance(step: StepProgress, event: StepEvent): StepProgress {
   switch (event.type) {
@@ -173,6 +209,7 @@ function advance(step: StepProgress, event: StepEvent): StepProgress {
         state: "waiting-for-approval",
         asked: event.reasons,
         plannedSinceApproval: false,
+        approvers: null,
         approval: {
           id: event.approval,
           digest: event.digest,
@@ -184,6 +221,11 @@ function advance(step: StepProgress, event: StepEvent): StepProgress {
       };
     case "approval-answered":
       return answered(step, event);
+    case "answer-refused":
+      return step;
+    case "approvers-checked":
+      if (step.approval?.id !== event.approval) return step;
+      return { ...step, approvers: { allowed: event.allowed, reason: event.reason, at: event.at } };
     case "approval-expired":
       return { ...closed(step, event.approval, "expired", "nobody decided in time"), state: "expired" };
     case "approval-voided":
@@ -228,6 +270,7 @@ function planned(step: StepProgress, event: Extract<StepEvent, { type: "step-pla
     failure: null,
     probe: null,
     plannedSinceApproval: approved,
+    plannedAt: event.at,
   };
   if (event.effects.length === 0) return { ...base, state: "nothing-to-do" };
   return { ...base, state: approved ? "approved" : "planned" };

@@ -2,41 +2,31 @@
 
 import { deadlineOf } from "../domain/deadline.ts";
 import type { Level } from "../domain/escalation.ts";
-import type { Delivered, Notice } from "./way.ts";
+import { type Rounds, startRounds } from "../domain/rounds.ts";
+import { whyMoot } from "./moot.ts";
+import type { Follow, Followed, Message, Subject } from "./way.ts";
 
-/** A message of the outbox, as the store hands it out. */
-export interface Message {
-  readonly id: string;
-  readonly runId: string;
-  readonly way: string;
-  readonly policy: string;
-  /** Counted from 0. */
-  readonly level: number;
-  readonly attempts: number;
-}
+/** A message as the store hands it out. `fence` is the store's affair. */
+export type TakenMessage = Message & { readonly fence: number };
 
 export interface DeskStore {
   /** Says which due escalations have a policy that `levelsOf` does not know. */
   advance(levelsOf: (policy: string) => readonly Level[] | null): Promise<{
     readonly unknown: readonly { readonly runId: string; readonly policy: string; readonly givenUp: boolean }[];
   }>;
-  take(leaseMs: number): Promise<readonly Message[]>;
-  delivered(message: Message, to: string): Promise<void>;
-  /** `withdrawn`: somebody acknowledged meanwhile, so that nobody tries again. */
-  failed(message: Message, reason: string, retryable: boolean): Promise<"again" | "dead" | "withdrawn">;
+  /** Takes what is due by any other way than `busyWays`. */
+  take(leaseMs: number, busyWays: readonly string[]): Promise<readonly TakenMessage[]>;
+  settle(message: TakenMessage, followed: Followed): Promise<"done" | "again" | "dead" | "given-up" | "lost">;
+  withdraw(message: TakenMessage, reason: string): Promise<void>;
 }
-
-/** How one level of one policy is reached by one way; null where the configuration has no such way any more. */
-export type Reach = (
-  message: Message,
-) => { readonly to: string; deliver(notice: Notice, signal: AbortSignal): Promise<Delivered> } | null;
 
 export interface DeskOptions {
   readonly store: DeskStore;
   readonly levelsOf: (policy: string) => readonly Level[] | null;
-  readonly reach: Reach;
+  /** What tells this message; null where the configuration has no such level, contact or way any more. */
+  readonly reach: (message: Message) => Follow | null;
   /** All that is to be said of the run; null where it cannot be found. */
-  readonly notice: (message: Message) => Promise<Notice | null>;
+  readonly subject: (runId: string) => Promise<Subject | null>;
   readonly log: {
     info(fields: object, message: string): void;
     warn(fields: object, message: string): void;
@@ -46,46 +36,42 @@ export interface DeskOptions {
   readonly everyMs?: number;
 }
 
-export interface Desk {
-  /** Starts nothing more and resolves when what is under way has come back. */
-  stop(): Promise<void>;
-}
-
+/** A way that hangs must not keep the others from being used. */
+const mostOfOneWay = 20;
 /** One delivery may take this long; its lease is longer, so that nobody else delivers it meanwhile. */
 const deliverWithinMs = 20_000;
 const leaseMs = 30_000;
 
-/** Starts the desk. It looks every second, and errors of the store only make it look again. */
-export function openDesk(options: DeskOptions): Desk {
+/** Starts the desk. It looks every second and when nudged; errors of the store only make it look again. */
+export function openDesk(options: DeskOptions): Rounds {
   const { store, log, everyMs = 1_000 } = options;
-  const stopping = new AbortController();
-  let timer: NodeJS.Timeout | undefined;
-  let working: Promise<void> = Promise.resolve();
-
-  async function round(): Promise<void> {
-    const { unknown } = await store.advance(options.levelsOf);
-    for (const one of unknown) complain(options, one);
-    const messages = await store.take(leaseMs);
-    await Promise.all(messages.map((message) => deliver(options, message, stopping.signal)));
-  }
-
-  function next(): void {
-    if (stopping.signal.aborted) return;
-    timer = setTimeout(() => {
-      working = round()
-        .catch((error: Error) => log.warn({ err: error }, "could not look who is to be told; looking again"))
-        .finally(next);
-    }, everyMs);
-  }
-
-  next();
+  const underWay = new Map<Promise<void>, string>();
+  const rounds = startRounds(
+    everyMs,
+    async (stopping) => {
+      const { unknown } = await store.advance(options.levelsOf);
+      for (const one of unknown) complain(options, one);
+      for (const message of await store.take(leaseMs, busy([...underWay.values()]))) {
+        const delivery = deliver(options, message, stopping)
+          .catch((error: Error) => log.warn({ err: error }, "could not record how people were told; it is told again"))
+          .finally(() => underWay.delete(delivery));
+        underWay.set(delivery, message.way);
+      }
+    },
+    (error) => log.warn({ err: error }, "could not look who is to be told; looking again"),
+  );
   return {
+    nudge: rounds.nudge,
     stop: async () => {
-      stopping.abort(new Error("the process is stopping"));
-      clearTimeout(timer);
-      await working;
+      await rounds.stop();
+      await Promise.all(underWay.keys());
     },
   };
+}
+
+/** The ways that have as much to do as they may. */
+function busy(ways: readonly string[]): readonly string[] {
+  return [...new Set(ways)].filter((way) => ways.filter((one) => one === way).length >= mostOfOneWay);
 }
 
 function complain({ log }: DeskOptions, one: { runId: string; policy: string; givenUp: boolean }): void {
@@ -94,47 +80,50 @@ function complain({ log }: DeskOptions, one: { runId: string; policy: string; gi
   else log.error(fields, "a run waits for a worker that knows its escalation policy; correct `escalation` here");
 }
 
-async function deliver(options: DeskOptions, message: Message, stopping: AbortSignal): Promise<void> {
+async function deliver(options: DeskOptions, message: TakenMessage, stopping: AbortSignal): Promise<void> {
   const { store, log, metrics } = options;
-  const fields = { run: message.runId, way: message.way, policy: message.policy, level: message.level + 1 };
-  const reached = options.reach(message);
-  const answer = reached
-    ? await attempt(options, message, reached, stopping)
-    : {
-        ok: false as const,
-        reason: "the configuration has no such level or way any more; correct `escalation`",
-        retryable: false,
-      };
-  if (answer.ok) {
-    await store.delivered(message, reached?.to ?? message.way);
-    metrics.noticeDelivered(message.way);
+  const { way, topic } = message;
+  const fields = { run: message.runId, topic, way, policy: message.policy, level: message.level + 1 };
+  const subject = await options.subject(message.runId);
+  const moot = subject && whyMoot(message, subject);
+  if (moot) {
+    await store.withdraw(message, moot);
+    log.info({ ...fields, reason: moot }, "people need not be told any more");
+    return;
+  }
+  const followed = await attempt(options, message, subject, stopping);
+  const settled = await store.settle(message, followed);
+  if (followed.ok) {
+    if (followed.told === null) return;
+    metrics.noticeDelivered(way);
     log.info(fields, "people were told of a run");
     return;
   }
-  const result = await store.failed(message, answer.reason, answer.retryable);
-  const failure = { ...fields, reason: answer.reason, attempts: message.attempts };
-  if (result === "withdrawn") {
-    log.info(failure, "people could not be told of a run, and need not be: somebody has it");
-    return;
-  }
-  metrics.noticeFailed(message.way, result);
-  if (result === "again") log.warn(failure, "people could not be told of a run; trying again");
-  else log.error(failure, "people could not be told of a run, and nobody tries any more");
+  const failure = { ...fields, reason: followed.reason, attempts: message.attempts };
+  if (settled === "again" || settled === "dead") metrics.noticeFailed(way, settled);
+  if (settled === "again") log.warn(failure, "people could not be told of a run; trying again");
+  if (settled === "given-up") log.warn(failure, "what people were told of a run cannot be brought up to date");
+  if (settled === "dead") log.error(failure, "people could not be told of a run, and nobody tries any more");
 }
 
 async function attempt(
   options: DeskOptions,
   message: Message,
-  reached: NonNullable<ReturnType<Reach>>,
+  subject: Subject | null,
   stopping: AbortSignal,
-): Promise<Delivered> {
-  const notice = await options.notice(message);
-  if (!notice) return { ok: false, reason: "the run cannot be found", retryable: false };
+): Promise<Followed> {
+  const { place, shownSeq } = message;
+  const failed = (reason: string, retryable: boolean): Followed => ({ ok: false, reason, retryable, place, shownSeq });
+  if (!subject) return failed("the run cannot be found", false);
+  const follow = options.reach(message);
+  if (!follow) {
+    return failed("the configuration has no such level, contact or way any more; correct `escalation` or `contacts`", false);
+  }
   const { signal, release } = deadlineOf([stopping], deliverWithinMs);
   try {
-    return await reached.deliver(notice, signal);
+    return await follow(message, subject, signal);
   } catch (error) {
-    return { ok: false, reason: (error as Error).message, retryable: true };
+    return failed((error as Error).message, true);
   } finally {
     release();
   }

@@ -1,23 +1,29 @@
-/** From a level of an escalation policy to the people behind it: which ways it has, and who is at the end of each. */
+/** From a message of the outbox to what tells it, by the configuration as it is now: an address that changed since is the new one. */
 
 import type { Level } from "../domain/escalation.ts";
-import type { Message, Reach } from "./desk.ts";
-import type { Deliver } from "./way.ts";
+import type { Follow, Message } from "./way.ts";
 
-/** A level as configured. */
-export interface PolicyLevel {
-  readonly afterMs: number;
+/** The ways of one level of a policy, or of a contact, as configured. */
+export interface ConfiguredWays {
   readonly email: readonly string[];
+  readonly slack: string | null;
   /** The routing key; null: not by PagerDuty. */
   readonly pagerduty: { reveal(): string } | null;
 }
 
+export type PolicyLevel = ConfiguredWays & { readonly afterMs: number };
 export type Policies = ReadonlyMap<string, readonly PolicyLevel[]>;
+export type Contacts = ReadonlyMap<string, ConfiguredWays>;
 
-export interface Ways {
-  /** Null where no mail server is configured. */
-  readonly email: Deliver<readonly string[]> | null;
-  readonly pagerduty: Deliver<string>;
+/** What there is to tell people with. Null where the configuration does not have it. */
+export interface Voices {
+  readonly email: ((to: readonly string[]) => Follow) | null;
+  readonly pagerduty: (routingKey: string) => Follow;
+  readonly slackMessage: ((channel: string) => Follow) | null;
+  readonly slackRecord: Follow | null;
+  readonly slackAnnouncement: Follow | null;
+  readonly statusPage: Follow | null;
+  readonly changes: Follow | null;
 }
 
 /** The levels of a policy for the escalation's clock; null where there is no such policy. */
@@ -25,29 +31,52 @@ export function levelsOf(policies: Policies): (policy: string) => readonly Level
   return (policy) => policies.get(policy)?.map((level) => ({ afterMs: level.afterMs, ways: waysOf(level) })) ?? null;
 }
 
-function waysOf(level: PolicyLevel): readonly string[] {
-  return [...(level.email.length > 0 ? ["email"] : []), ...(level.pagerduty ? ["pagerduty"] : [])];
+/** The names of the ways that are configured, as the outbox and the histories name them. */
+export function waysOf(configured: ConfiguredWays): readonly string[] {
+  return [
+    ...(configured.email.length > 0 ? ["email"] : []),
+    ...(configured.slack !== null ? ["slack"] : []),
+    ...(configured.pagerduty ? ["pagerduty"] : []),
+  ];
 }
 
-/** Finds who a message is for, by the configuration as it is now: an address that changed since is the new one. */
-export function createReach(policies: Policies, ways: Ways): Reach {
-  return (message: Message) => {
-    const level = policies.get(message.policy)?.[message.level];
-    if (!level) return null;
-    if (message.way === "email" && level.email.length > 0) {
-      const { email } = ways;
-      const to = level.email.join(", ");
-      if (!email) return { to, deliver: async () => noMailServer };
-      return { to, deliver: (notice, signal) => email(notice, level.email, signal) };
+/** Finds what tells a message; null where the configuration has no such level, contact or way any more. */
+export function createReach(policies: Policies, contacts: Contacts, voices: Voices): (message: Message) => Follow | null {
+  return (message) => {
+    switch (message.topic) {
+      case "handed-over":
+      case "held":
+      case "approval-unasked":
+        return byWay(message.way, policies.get(message.policy)?.[message.level] ?? null, voices);
+      case "notify":
+        return byWay(message.way, contacts.get(message.policy) ?? null, voices);
+      case "record":
+        return voices.slackRecord;
+      case "announcement":
+        return message.way === "slack" ? voices.slackAnnouncement : voices.statusPage;
+      case "changes":
+        return voices.changes;
+      default:
+        return message.topic satisfies never;
     }
-    const { pagerduty } = level;
-    if (message.way !== "pagerduty" || !pagerduty) return null;
-    return { to: "PagerDuty", deliver: (notice, signal) => ways.pagerduty(notice, pagerduty.reveal(), signal) };
   };
 }
 
-const noMailServer = {
-  ok: false as const,
-  reason: "no mail server is configured; add the section `email`",
-  retryable: false,
-};
+function byWay(way: string, configured: ConfiguredWays | null, voices: Voices): Follow | null {
+  if (!configured) return null;
+  if (way === "email" && configured.email.length > 0) return voices.email?.(configured.email) ?? missing("email");
+  if (way === "slack" && configured.slack !== null) return voices.slackMessage?.(configured.slack) ?? missing("slack");
+  if (way === "pagerduty" && configured.pagerduty) return voices.pagerduty(configured.pagerduty.reveal());
+  return null;
+}
+
+/** A way that a level names and that the configuration does not have. */
+function missing(section: string): Follow {
+  return async ({ place, shownSeq }) => ({
+    ok: false,
+    reason: `the configuration has no section \`${section}\`; add it, or take this way out of the level`,
+    retryable: false,
+    place,
+    shownSeq,
+  });
+}

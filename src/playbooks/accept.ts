@@ -16,6 +16,8 @@ export interface NewRun {
   readonly trigger: Trigger;
   readonly inputs: JsonObject;
   readonly dryRun: boolean;
+  /** Whom to tell unless the run is over by then; null: nobody before it ends. */
+  readonly hold: { readonly policy: string; readonly afterMs: number } | null;
 }
 
 /** What the store needs to be told of one alert. */
@@ -119,9 +121,15 @@ function answerTo(
       },
       inputs: defaultInputs(playbook),
       dryRun: false,
+      hold: holdOf(playbook),
     });
   }
   return { runs, reason: runs.length === 0 ? "no-target" : null };
+}
+
+/** What holds the page for a run of this playbook; null: it is not held, people are told when the run gives up. */
+export function holdOf({ escalate }: Playbook): NewRun["hold"] {
+  return escalate === null || escalate.holdMs === null ? null : { policy: escalate.policy, afterMs: escalate.holdMs };
 }
 
 /** An alert gives no inputs; loading has made sure that each has a default or can be left out. */

@@ -1,17 +1,18 @@
 /** Drives one run: decide, do that one thing, record what happened, until the run ends or has to wait. */
 
+import { strictest } from "../domain/approver.ts";
 import { deadlineOf } from "../domain/deadline.ts";
 import { type Decision, decide } from "../domain/decide.ts";
 import type { Happening, Outcome, RunEvent } from "../domain/event.ts";
-import type { Json } from "../domain/json.ts";
 import { type Progress, progressOf } from "../domain/progress.ts";
 import type { Run } from "../domain/run.ts";
 import { type Clock, clockFrom } from "./clock.ts";
 import type { HeldLease, Leases } from "./leases.ts";
 import type { LoadedPlaybook } from "./load.ts";
-import { apply, observe, type Performance, plan, probe, type Values, verify } from "./perform.ts";
+import { apply, observe, type Performance, plan, probe, verify } from "./perform.ts";
 import { createPersist, type Persist } from "./persist.ts";
 import { type Record, type Stored, startRecord } from "./record.ts";
+import { valuesOf } from "./values.ts";
 import type { ClaimedRun, Standing, World } from "./world.ts";
 
 /** How the process asks its runs to stop: `soft` between two things they do, `hard` at once. */
@@ -89,6 +90,7 @@ async function loop(driven: Driven): Promise<void> {
       playbook: loaded.playbook,
       dryRun: claimed.dryRun,
       history,
+      announcements: world.announcements,
       holdsTarget: record.holdsTarget,
       paused: record.paused || world.pausedHere(),
     };
@@ -130,6 +132,22 @@ async function carryOut(
         await put(driven, [{ type: "approval-voided", step: step.id, approval, reason }], { state: "running" }),
       );
     }
+    case "notify":
+      return notify(driven, decision.entry, progress, history);
+    case "announce": {
+      const { step, places, notBefore } = decision;
+      const effects = progress.steps.get(step.id)?.effects ?? [];
+      const announcing: Happening = {
+        type: "announcing",
+        step: step.id,
+        effects,
+        places,
+        notBefore: new Date(notBefore).toISOString(),
+      };
+      return told(driven, await put(driven, [announcing], { state: "running" }));
+    }
+    case "check-approvers":
+      return checkApprovers(driven, decision, history);
     case "apply":
       return applyPlan(driven, decision, progress, performance());
     case "probe":
@@ -143,7 +161,7 @@ async function carryOut(
     case "wait":
       return wait(driven, decision);
     case "end":
-      return end(driven, decision.outcome, decision.reason, driven.loaded.playbook.escalate);
+      return end(driven, decision.outcome, decision.reason, driven.loaded.playbook.escalate?.policy ?? null);
     case "nothing":
       return "stop";
     default:
@@ -165,6 +183,12 @@ async function put(driven: Undrivable, decided: readonly Happening[], standing: 
 /** After a write that keeps the run: everything but a lost run is decided anew. */
 function after(stored: Stored): "go-on" | "stop" {
   return stored === "lost" ? "stop" : "go-on";
+}
+
+/** After a write that people are told of. */
+function told({ world }: Undrivable, stored: Stored): "go-on" | "stop" {
+  if (stored === "written") world.tellPeople();
+  return after(stored);
 }
 
 async function wait(driven: Driven, decision: Extract<Decision, { do: "wait" }>): Promise<"go-on" | "stop"> {
@@ -192,6 +216,61 @@ async function checkRails(driven: Driven, step: string): Promise<"go-on"> {
   return "go-on";
 }
 
+async function notify(
+  driven: Driven,
+  entry: number,
+  progress: Progress,
+  history: readonly RunEvent[],
+): Promise<"go-on" | "stop"> {
+  const { world, claimed, loaded } = driven;
+  const { entry: one, condition } = loaded.notify[entry] as LoadedPlaybook["notify"][number];
+  const met = condition?.(valuesOf(claimed.target, progress, history)) ?? { ok: true as const, value: true };
+  const decided = (ways: readonly string[], reason: string | null): Happening => ({
+    type: "notifying",
+    entry,
+    contact: one.contact,
+    ways,
+    reason,
+  });
+  const happening = (): Happening => {
+    // What cannot be told from what is known must not keep people from being told.
+    if (!met.ok) return decided(world.waysOf(one.contact), `told in any case: ${met.error}`);
+    if (!met.value) return decided([], `'${one.if}' does not hold`);
+    const ways = world.waysOf(one.contact);
+    return decided(ways, ways.length === 0 ? "the configuration has no such contact any more" : null);
+  };
+  return told(driven, await put(driven, [happening()], { state: "running" }));
+}
+
+/** To look up who may approve; after that the approval is given up, and asked for again. */
+const lookUpWithinMs = 10_000;
+
+async function checkApprovers(
+  driven: Driven,
+  decision: Extract<Decision, { do: "check-approvers" }>,
+  history: readonly RunEvent[],
+): Promise<"go-on"> {
+  const { world, lease, stop, record } = driven;
+  const requested = history.find(
+    (event) => event.type === "approval-requested" && event.approval === decision.approval,
+  );
+  const approvers = (requested?.type === "approval-requested" && requested.approvers) || [];
+  const { signal, release } = deadlineOf([lease.signal, stop.hard], lookUpWithinMs);
+  try {
+    const { allowed, reason } = await world.mayStillApprove(decision.by, approvers, signal);
+    record.note({
+      type: "approvers-checked",
+      step: decision.step.id,
+      approval: decision.approval,
+      allowed,
+      reason,
+    });
+  } finally {
+    release();
+  }
+  return "go-on";
+}
+
 async function ask(
   driven: Driven,
   decision: Extract<Decision, { do: "ask" }>,
@@ -199,7 +278,9 @@ async function ask(
 ): Promise<"go-on" | "stop"> {
   const { world, claimed, clock } = driven;
   const planned = progress.steps.get(decision.step.id);
-  const expiresAt = clock.now() + world.approvals.expireAfterMs;
+  const target = claimed.target === null ? undefined : world.targets.get(claimed.target);
+  const asks = strictest(world.approvals, [driven.loaded.playbook.approvals, target?.approvals]);
+  const expiresAt = clock.now() + asks.expireAfterMs;
   const requested: Happening = {
     type: "approval-requested",
     step: decision.step.id,
@@ -208,10 +289,12 @@ async function ask(
     effects: planned?.effects ?? [],
     reasons: decision.reasons,
     expiresAt: new Date(expiresAt).toISOString(),
-    atLeast: world.approvals.atLeast,
+    atLeast: asks.atLeast,
+    approvers: asks.approvers,
   };
   const stored = await put(driven, [requested], { state: "waiting", for: "approval", dueAt: expiresAt });
   if (stored !== "written") return after(stored);
+  world.tellPeople();
   world.reached("after-ask", claimed.id);
   world.log.info(
     {
@@ -268,6 +351,7 @@ async function end(
   if (escalates) happenings.unshift({ type: "escalated", policy, reason });
   const stored = await put(driven, happenings, { state: "ended", outcome });
   if (stored !== "written") return after(stored);
+  world.tellPeople();
   world.reached("after-end", claimed.id);
   world.metrics.runEnded(outcome, claimed.playbook);
   const fields = { run: claimed.id, playbook: claimed.playbook, target: claimed.target, outcome, reason };
@@ -323,28 +407,12 @@ function performanceOf(driven: Driven, progress: Progress, history: readonly Run
   const { world, claimed, loaded, lease, stop, clock } = driven;
   return {
     loaded,
-    values: valuesOf(claimed, progress, history),
+    values: valuesOf(claimed.target, progress, history),
     stepEnded: world.metrics.stepEnded,
     context: (timeoutMs) => {
       const { signal, release } = deadlineOf([lease.signal, stop.hard], timeoutMs);
       const target = claimed.target === null ? null : (world.targets.get(claimed.target) ?? null);
       return { context: { target, signal, log: world.log, now: clock.now }, release };
     },
-  };
-}
-
-function valuesOf(claimed: ClaimedRun, progress: Progress, history: readonly RunEvent[]): Values {
-  const created = history[0]?.type === "created" ? history[0] : null;
-  const alert = created?.trigger.kind === "alert" ? created.trigger : null;
-  const steps: { [id: string]: Json } = Object.create(null);
-  for (const [id, step] of progress.steps) {
-    if (step.state === "observed" || step.state === "done") steps[id] = step.result;
-  }
-  return {
-    steps,
-    inputs: created?.inputs ?? {},
-    labels: alert?.labels ?? {},
-    annotations: alert?.annotations ?? {},
-    target: claimed.target,
   };
 }

@@ -3,7 +3,7 @@
 import type { BudgetUse, DatedHappening, Outcome, RunEvent } from "../domain/event.ts";
 import type { JsonObject } from "../domain/json.ts";
 import type { Budget } from "../domain/playbook.ts";
-import type { WaitingFor } from "../domain/run.ts";
+import type { Announcements, WaitingFor } from "../domain/run.ts";
 import type { Target } from "../domain/target.ts";
 import type { LoadedPlaybook } from "./load.ts";
 
@@ -96,7 +96,19 @@ export interface World {
   readonly targets: ReadonlyMap<string, Target>;
   /** The playbook with this hash; null where this worker cannot carry out that text. */
   readonly playbook: (hash: string) => Promise<LoadedPlaybook | null>;
+  /** What approvals must be at least; a playbook or a target may ask for more. */
   readonly approvals: { readonly expireAfterMs: number; readonly atLeast: number };
+  /** Whether those who approved may still do so, looked up anew. Never rejects; what cannot be looked up is not allowed. */
+  readonly mayStillApprove: (
+    by: readonly string[],
+    approvers: readonly string[],
+    signal: AbortSignal,
+  ) => Promise<{ readonly allowed: boolean; readonly reason: string | null }>;
+  readonly announcements: Announcements | null;
+  /** The ways by which a contact is told; none where the configuration does not have it any more. */
+  readonly waysOf: (contact: string) => readonly string[];
+  /** Tells whoever tells people that there is something to be told. Never throws. */
+  readonly tellPeople: () => void;
   /** Whether this process was told to start nothing (the pause file), beside the switch in the store. */
   readonly pausedHere: () => boolean;
   /** Tells the queue that these runs are due in `delayMs`. Never throws. */

@@ -8,6 +8,8 @@ import type { WaitingFor } from "../domain/run.ts";
 import { batched } from "./batch.ts";
 import { extend, type Link } from "./chain.ts";
 import type { Database } from "./connect.ts";
+import { retell } from "./escalate.ts";
+import { type Said, saidOf, type Telling } from "./said.ts";
 
 /** Where a run stands after a write. Times are milliseconds since 1970. `released` gives it back for any worker to take. */
 export type Standing =
@@ -36,11 +38,11 @@ export type Appended =
 export type AppendEvents = (append: Append) => Promise<Appended>;
 
 /** Makes the function that appends. An error means that nothing is known to be written. */
-export function createAppend(database: Database): AppendEvents {
-  return batched<Append, Appended>((appends) => write(database, appends), { lanes: 2, most: 200 });
+export function createAppend(database: Database, telling: Telling): AppendEvents {
+  return batched<Append, Appended>((appends) => write(database, telling, appends), { lanes: 2, most: 200 });
 }
 
-async function write(database: Database, appends: readonly Append[]): Promise<readonly Appended[]> {
+async function write(database: Database, telling: Telling, appends: readonly Append[]): Promise<readonly Appended[]> {
   const links = appends.map((append) =>
     extend(append.runId, { seq: append.lastSeq, hash: append.lastHash }, append.happenings),
   );
@@ -52,6 +54,7 @@ async function write(database: Database, appends: readonly Append[]): Promise<re
       ...eventColumns(appends, links),
       ...approvalColumns(appends),
       ...escalationColumns(appends),
+      ...outboxColumns(appends, telling),
     ],
   });
   const byId = new Map(rows.map((row) => [row.id, row]));
@@ -130,6 +133,7 @@ function approvalColumns(appends: readonly Append[]): unknown[] {
     requested.map(({ of }) => JSON.stringify(of.reasons)),
     requested.map(({ of }) => of.atLeast),
     requested.map(({ of }) => of.expiresAt),
+    requested.map(({ of }) => JSON.stringify(of.approvers ?? [])),
     closed.map((of) => of.approval),
     closed.map((of) => (of.type === "approval-expired" ? "expired" : "voided")),
   ];
@@ -140,11 +144,30 @@ function escalationColumns(appends: readonly Append[]): unknown[] {
   const escalated = appends.flatMap((append) =>
     append.happenings.flatMap((happening) =>
       happening.type === "escalated" && happening.policy !== null
-        ? [{ runId: append.runId, policy: happening.policy }]
+        ? [{ runId: append.runId, policy: happening.policy, topic: happening.topic ?? "handed-over" }]
         : [],
     ),
   );
-  return [escalated.map(({ runId }) => runId), escalated.map(({ policy }) => policy)];
+  return [
+    escalated.map(({ runId }) => runId),
+    escalated.map(({ policy }) => policy),
+    escalated.map(({ topic }) => topic),
+  ];
+}
+
+function outboxColumns(appends: readonly Append[], telling: Telling): unknown[] {
+  const said: Said[] = [];
+  for (const { runId, happenings } of appends) {
+    for (const happening of happenings) said.push(...saidOf(runId, happening, telling));
+  }
+  return [
+    said.map(({ id }) => id),
+    said.map(({ runId }) => runId),
+    said.map(({ topic }) => topic),
+    said.map(({ way }) => way),
+    said.map(({ policy }) => policy),
+    said.map(({ level }) => level),
+  ];
 }
 
 // A lock is kept while the run works or measures, while retrying too, and given up when it ends or waits for people or the switch.
@@ -168,7 +191,8 @@ WITH told AS (
   WHERE (SELECT count(*) FROM found) > 0
     AND r.id = t.id AND r.fence = t.fence AND r.last_seq = t.last_seq AND r.state = 'running'
     AND (NOT t.intent OR (r.lease_until > now() AND NOT paramedic.paused()))
-  RETURNING r.id, r.playbook, r.target, r.lock_key, r.requested_by, t.state, t.waiting_for, t.intent
+  RETURNING r.id, r.playbook, r.target, r.lock_key, r.requested_by, t.state, t.waiting_for, t.intent,
+    t.new_seq > t.last_seq AS grew
 ), written AS (
   INSERT INTO paramedic.run_events (run_id, seq, event, prev_hash, hash)
   SELECT e.run_id, e.seq, e.event::json, e.prev_hash, e.hash
@@ -178,27 +202,39 @@ WITH told AS (
   INSERT INTO paramedic.changes (run_id, playbook, target) SELECT id, playbook, target FROM held WHERE intent
   ON CONFLICT (run_id) DO NOTHING
 ), asked AS (
-  INSERT INTO paramedic.approvals (id, run_id, step, digest, effects, reasons, at_least, requested_by, expires_at)
-  SELECT a.id, a.run_id, a.step, a.digest, a.effects, a.reasons, a.at_least, held.requested_by, a.expires_at
-  FROM unnest($16::uuid[], $17::uuid[], $18::text[], $19::text[], $20::json[], $21::json[], $22::int[], $23::timestamptz[])
-    AS a(id, run_id, step, digest, effects, reasons, at_least, expires_at)
+  INSERT INTO paramedic.approvals
+    (id, run_id, step, digest, effects, reasons, at_least, requested_by, expires_at, approvers)
+  SELECT a.id, a.run_id, a.step, a.digest, a.effects, a.reasons, a.at_least, held.requested_by, a.expires_at,
+    ARRAY(SELECT json_array_elements_text(a.approvers))
+  FROM unnest($16::uuid[], $17::uuid[], $18::text[], $19::text[], $20::json[], $21::json[], $22::int[], $23::timestamptz[],
+    $24::json[]) AS a(id, run_id, step, digest, effects, reasons, at_least, expires_at, approvers)
   JOIN held ON held.id = a.run_id
 ), closed AS (
   UPDATE paramedic.approvals a SET state = c.state, decided_at = now()
-  FROM unnest($24::uuid[], $25::text[]) AS c(id, state), held
+  FROM unnest($25::uuid[], $26::text[]) AS c(id, state), held
   WHERE a.id = c.id AND a.run_id = held.id AND a.state IN ('pending', 'approved')
 ), left_open AS (
   UPDATE paramedic.approvals a SET state = 'voided', decided_at = now()
   FROM held
-  WHERE a.run_id = held.id AND held.state = 'ended' AND a.state = 'pending' AND a.id <> ALL($24::uuid[])
+  WHERE a.run_id = held.id AND held.state = 'ended' AND a.state = 'pending' AND a.id <> ALL($25::uuid[])
 ), handed_over AS (
-  INSERT INTO paramedic.escalations (run_id, policy)
-  SELECT t.run_id, t.policy FROM unnest($26::uuid[], $27::text[]) AS t(run_id, policy) JOIN held ON held.id = t.run_id
-  ON CONFLICT (run_id) DO NOTHING
+  INSERT INTO paramedic.escalations (run_id, policy, topic)
+  SELECT t.run_id, t.policy, t.topic
+  FROM unnest($27::uuid[], $28::text[], $29::text[]) AS t(run_id, policy, topic) JOIN held ON held.id = t.run_id
+  ${retell}
+), said AS (
+  INSERT INTO paramedic.outbox (id, run_id, topic, way, policy, level)
+  SELECT s.* FROM unnest($30::uuid[], $31::uuid[], $32::text[], $33::text[], $34::text[], $35::int[])
+    AS s(id, run_id, topic, way, policy, level) JOIN held ON held.id = s.run_id
+  ON CONFLICT (run_id, topic, way, policy, level) DO UPDATE
+    SET state = 'waiting', attempts = 0, due_at = now() WHERE outbox.state = 'dead' AND outbox.topic = 'record'
+), behind AS (
+  UPDATE paramedic.outbox o SET due_at = now()
+  FROM held WHERE o.run_id = held.id AND held.grew AND o.state = 'following' AND o.due_at IS NULL
 ), freed AS (
   DELETE FROM paramedic.target_locks l USING held
   WHERE l.run_id = held.id
-    AND (held.state = 'ended' OR held.waiting_for IN ('approval', 'switch', 'target', 'worker'))
+    AND (held.state = 'ended' OR held.waiting_for IN ('approval', 'switch', 'target', 'worker', 'lead-time'))
   RETURNING l.lock_key
 ), woken AS (
   UPDATE paramedic.runs r SET due_at = now(), hinted_at = now()

@@ -26,6 +26,8 @@ export interface Approval {
   readonly state: ApprovalState;
   /** How many different people must approve. */
   readonly atLeast: number;
+  /** The sets of the configuration's `approvers` that each of them must be in. */
+  readonly approvers: readonly string[];
   readonly requestedBy: string | null;
   readonly requestedAt: string;
   readonly expiresAt: string;
@@ -55,6 +57,9 @@ export type Answered =
 export interface Approvals {
   /** Counts once, in time, for that digest, and not by whoever asked for the run. Makes the run due. */
   answer(answer: Answer): Promise<Answered>;
+  /** Records that somebody who may not decide tried to; at most a hundred times for one approval. */
+  refuse(approval: string, by: string, reason: string): Promise<void>;
+  find(id: string): Promise<Approval | null>;
   /** Newest first, at most `limit`. */
   list(filter: { readonly state: ApprovalState | null; readonly limit: number }): Promise<readonly Approval[]>;
   ofRun(runId: string): Promise<readonly Approval[]>;
@@ -65,6 +70,11 @@ export function createApprovals(database: Database): Approvals {
   const { people } = database;
   return {
     answer: (answer) => inTransaction(people, (client) => decideOnce(client, answer)),
+    refuse: (approval, by, reason) => inTransaction(people, (client) => recordRefusal(client, approval, by, reason)),
+    find: async (id) => {
+      const { rows } = await people.query<ApprovalRow>(`${selectSql} WHERE a.id = $1`, [id]);
+      return rows[0] ? approvalOf(rows[0]) : null;
+    },
     list: async ({ state, limit }) => {
       const { rows } = await people.query<ApprovalRow>(
         `${selectSql} WHERE ($1::text IS NULL OR a.state = $1) ORDER BY a.id DESC LIMIT $2`,
@@ -121,6 +131,27 @@ async function decideOnce(client: pg.PoolClient, answer: Answer): Promise<Answer
   return { kind: "answered", approval };
 }
 
+/** One approval's history is not filled by somebody who presses on. */
+const mostRefusals = 100;
+
+async function recordRefusal(client: pg.PoolClient, approval: string, by: string, reason: string): Promise<void> {
+  const { rows } = await client.query<{ run_id: string; step: string }>(
+    `SELECT a.run_id, a.step FROM paramedic.approvals a JOIN paramedic.runs r ON r.id = a.run_id
+     WHERE a.id = $1 FOR NO KEY UPDATE OF r`,
+    [approval],
+  );
+  const row = rows[0];
+  if (!row) return;
+  const { rows: before } = await client.query<{ count: number }>(
+    `SELECT count(*)::int AS count FROM paramedic.run_events
+     WHERE run_id = $1 AND event ->> 'type' = 'answer-refused'`,
+    [row.run_id],
+  );
+  if ((before[0]?.count ?? 0) >= mostRefusals) return;
+  const happening = { type: "answer-refused", step: row.step, approval, by, reason } as const;
+  await appendFromOutside(client, [{ runId: row.run_id, happening }], { evenEnded: true });
+}
+
 const answerSql = `
 UPDATE paramedic.approvals SET
   decisions = decisions || jsonb_build_object('decision', $4::text, 'by', $3::text, 'reason', $5::text,
@@ -155,6 +186,7 @@ interface ApprovalRow {
   readonly reasons: readonly AskReason[];
   readonly state: ApprovalState;
   readonly at_least: number;
+  readonly approvers: readonly string[];
   readonly requested_by: string | null;
   readonly requested_at: Date;
   readonly expires_at: Date;
@@ -164,7 +196,7 @@ interface ApprovalRow {
 }
 
 const selectSql = `
-SELECT a.id, a.run_id, r.playbook, r.target, a.step, a.digest, a.effects, a.reasons, a.state, a.at_least,
+SELECT a.id, a.run_id, r.playbook, r.target, a.step, a.digest, a.effects, a.reasons, a.state, a.at_least, a.approvers,
   a.requested_by, a.requested_at, a.expires_at, a.decided_at, a.decisions, a.expires_at > now() AS in_time
 FROM paramedic.approvals a JOIN paramedic.runs r ON r.id = a.run_id`;
 
@@ -180,6 +212,7 @@ function approvalOf(row: ApprovalRow): Approval {
     reasons: row.reasons,
     state: row.state,
     atLeast: row.at_least,
+    approvers: row.approvers,
     requestedBy: row.requested_by,
     requestedAt: row.requested_at.toISOString(),
     expiresAt: row.expires_at.toISOString(),

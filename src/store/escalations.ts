@@ -1,7 +1,8 @@
 /** Escalations as rows: which level of which policy is due for which run, and who has it. */
 
 import type pg from "pg";
-import { dueLevels, type Level, lookAgain, unknownPolicy } from "../domain/escalation.ts";
+import { type DueLevels, dueLevels, type Level, lookAgain, unknownPolicy } from "../domain/escalation.ts";
+import type { EscalationTopic } from "../domain/topic.ts";
 import { type Database, inTransaction } from "./connect.ts";
 import { appendFromOutside } from "./outside.ts";
 
@@ -36,7 +37,10 @@ export type Acknowledged =
 export function createEscalations(database: Database, newId: () => string): Escalations {
   return {
     advance: async (levelsOf) => {
-      const { due, unknown } = await inTransaction(database.pool, (client) => advance(client, levelsOf, newId));
+      const { due, beginning, unknown } = await inTransaction(database.pool, (client) =>
+        advance(client, levelsOf, newId),
+      );
+      for (const row of beginning) await inTransaction(database.pool, (client) => begin(client, row));
       const told: UnknownPolicy[] = [];
       for (const row of unknown) {
         const givenUp = isTooOld(row) && (await inTransaction(database.pool, (client) => giveUp(client, row)));
@@ -51,8 +55,11 @@ export function createEscalations(database: Database, newId: () => string): Esca
 interface DueRow {
   readonly run_id: string;
   readonly policy: string;
+  readonly topic: EscalationTopic;
+  readonly held: boolean;
   readonly began_at: Date;
   readonly next_level: number;
+  readonly over: boolean;
   readonly now: Date;
 }
 
@@ -60,29 +67,26 @@ async function advance(
   client: pg.PoolClient,
   levelsOf: (policy: string) => readonly Level[] | null,
   newId: () => string,
-): Promise<{ readonly due: number; readonly unknown: readonly DueRow[] }> {
-  const { rows } = await client.query<DueRow>(
-    `SELECT run_id, policy, began_at, next_level, now() AS now FROM paramedic.escalations
-     WHERE due_at <= now() AND acknowledged_at IS NULL ORDER BY due_at LIMIT 100 FOR UPDATE SKIP LOCKED`,
-  );
-  if (rows.length === 0) return { due: 0, unknown: [] };
-  const steps = rows.map((row) => {
-    const levels = levelsOf(row.policy);
-    const now = row.now.getTime();
-    // Another worker may know the policy, which is so while a new configuration is rolled out.
-    if (!levels) return { row, levels: [], step: lookAgain(row.next_level, now) };
-    return { row, levels, step: dueLevels(levels, row.began_at.getTime(), row.next_level, now) };
-  });
+): Promise<{
+  readonly due: number;
+  readonly beginning: readonly DueRow[];
+  readonly unknown: readonly DueRow[];
+}> {
+  const { rows } = await client.query<DueRow>(dueSql);
+  if (rows.length === 0) return { due: 0, beginning: [], unknown: [] };
+  const beginning = rows.filter((row) => row.held && !row.over);
+  const steps = rows.filter((row) => !beginning.includes(row)).map((row) => nextStep(row, levelsOf));
   const messages = steps.flatMap(({ row, levels, step }) =>
     step.due.flatMap((level) => (levels[level]?.ways ?? []).map((way) => ({ id: newId(), row, level, way }))),
   );
   await client.query(
-    `INSERT INTO paramedic.outbox (id, run_id, way, policy, level)
-     SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::int[])
-     ON CONFLICT (run_id, way, policy, level) DO NOTHING`,
+    `INSERT INTO paramedic.outbox (id, run_id, topic, way, policy, level)
+     SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::int[])
+     ON CONFLICT (run_id, topic, way, policy, level) DO NOTHING`,
     [
       messages.map(({ id }) => id),
       messages.map(({ row }) => row.run_id),
+      messages.map(({ row }) => row.topic),
       messages.map(({ way }) => way),
       messages.map(({ row }) => row.policy),
       messages.map(({ level }) => level),
@@ -97,7 +101,48 @@ async function advance(
       steps.map(({ step }) => (step.dueAt === null ? null : new Date(step.dueAt).toISOString())),
     ],
   );
-  return { due: rows.length, unknown: rows.filter((row) => levelsOf(row.policy) === null) };
+  const unknown = steps.filter(({ row }) => !row.over && levelsOf(row.policy) === null).map(({ row }) => row);
+  return { due: rows.length, beginning, unknown };
+}
+
+function nextStep(
+  row: DueRow,
+  levelsOf: (policy: string) => readonly Level[] | null,
+): { readonly row: DueRow; readonly levels: readonly Level[]; readonly step: DueLevels } {
+  if (row.over) return { row, levels: [], step: { due: [], nextLevel: row.next_level, dueAt: null } };
+  const levels = levelsOf(row.policy);
+  const now = row.now.getTime();
+  // Another worker may know the policy, which is so while a new configuration is rolled out.
+  if (!levels) return { row, levels: [], step: lookAgain(row.next_level, now) };
+  return { row, levels, step: dueLevels(levels, row.began_at.getTime(), row.next_level, now) };
+}
+
+// Over: the run has ended without being handed over, or the approval that could not be asked for is decided.
+const dueSql = `
+SELECT e.run_id, e.policy, e.topic, e.held, e.began_at, e.next_level, now() AS now,
+  (e.topic <> 'handed-over' AND r.state = 'ended')
+    OR (e.topic = 'approval-unasked' AND NOT EXISTS (
+      SELECT FROM paramedic.approvals a WHERE a.run_id = e.run_id AND a.state = 'pending')) AS over
+FROM paramedic.escalations e JOIN paramedic.runs r ON r.id = e.run_id
+WHERE e.due_at <= now() AND e.acknowledged_at IS NULL AND e.recovered_at IS NULL
+ORDER BY e.due_at LIMIT 100 FOR UPDATE OF e SKIP LOCKED`;
+
+/**
+ * The time for which the page was held is over, and the run goes on: people are told from now on. The run is locked
+ * before its escalation, as an acknowledgement does it.
+ */
+async function begin(client: pg.PoolClient, row: DueRow): Promise<void> {
+  await client.query("SELECT FROM paramedic.runs WHERE id = $1 FOR NO KEY UPDATE", [row.run_id]);
+  const { rowCount } = await client.query(
+    `UPDATE paramedic.escalations SET held = false, began_at = now(), due_at = now()
+     WHERE run_id = $1 AND held AND acknowledged_at IS NULL`,
+    [row.run_id],
+  );
+  if (!rowCount) return;
+  const reason = "the playbook has not verifiably fixed it in the time for which the page is held; it goes on";
+  await appendFromOutside(client, [
+    { runId: row.run_id, happening: { type: "escalated", policy: row.policy, reason, topic: "held" } },
+  ]);
 }
 
 /** Whether no worker that knows the policy came in time. */
@@ -131,19 +176,20 @@ async function acknowledge(client: pg.PoolClient, runId: string, by: string): Pr
   if (!known) return { kind: "not-found" };
   const { rowCount: first } = await client.query(
     `UPDATE paramedic.escalations SET acknowledged_by = $2, acknowledged_at = now()
-     WHERE run_id = $1 AND acknowledged_at IS NULL`,
+     WHERE run_id = $1 AND acknowledged_at IS NULL AND NOT held`,
     [runId, by],
   );
   if (!first) {
     const { rows } = await client.query<{ acknowledged_by: string }>(
-      "SELECT acknowledged_by FROM paramedic.escalations WHERE run_id = $1",
+      "SELECT acknowledged_by FROM paramedic.escalations WHERE run_id = $1 AND NOT held",
       [runId],
     );
     return rows[0] ? { kind: "already-acknowledged", by: rows[0].acknowledged_by } : { kind: "not-escalated" };
   }
   await client.query(
     `UPDATE paramedic.outbox SET state = 'withdrawn', settled_at = now()
-     WHERE run_id = $1 AND state = 'waiting' AND (lease_until IS NULL OR lease_until <= now())`,
+     WHERE run_id = $1 AND state = 'waiting' AND topic IN ('handed-over', 'held', 'approval-unasked')
+       AND (lease_until IS NULL OR lease_until <= now())`,
     [runId],
   );
   await appendFromOutside(client, [{ runId, happening: { type: "acknowledged", by } }], { evenEnded: true });

@@ -14,6 +14,8 @@ export interface NewRun {
   readonly trigger: Trigger;
   readonly inputs: Readonly<Record<string, Json>>;
   readonly dryRun: boolean;
+  /** Whom to tell, and after how many milliseconds, unless the run is over by then; null: nobody before it ends. */
+  readonly hold?: { readonly policy: string; readonly afterMs: number } | null;
 }
 
 /** The first event of a new run at time `at` (RFC 3339). */

@@ -2,122 +2,194 @@
 
 import type pg from "pg";
 import { deliveryDelaysMs } from "../domain/escalation.ts";
+import type { JsonObject } from "../domain/json.ts";
+import type { Topic } from "../domain/topic.ts";
 import { type Database, inTransaction } from "./connect.ts";
 import { appendFromOutside } from "./outside.ts";
 
-/** A message in the hands of one deliverer, until its lease ends. */
+/** A message in the hands of one deliverer, until its lease ends or another one takes it. */
 export interface OutboxMessage {
   readonly id: string;
   readonly runId: string;
+  readonly topic: Topic;
   readonly way: string;
   readonly policy: string;
   /** Counted from 0. */
   readonly level: number;
-  /** With this one; from 1. */
+  /** With this one, since the last success; from 1. */
   readonly attempts: number;
+  readonly place: JsonObject | null;
+  readonly shownSeq: number;
+  readonly fence: number;
 }
 
+/** What a deliverer has done; see `Followed` of oncall/way.ts. */
+export type Settlement =
+  | {
+      readonly ok: true;
+      readonly place: JsonObject | null;
+      readonly shownSeq: number;
+      readonly told: string | null;
+      readonly done: boolean;
+    }
+  | {
+      readonly ok: false;
+      readonly reason: string;
+      readonly retryable: boolean;
+      readonly retryAfterMs?: number;
+      readonly place: JsonObject | null;
+      readonly shownSeq: number;
+    };
+
+/**
+ * `again`: it is tried later. `dead`: nobody tries any more, and it was never told. `given-up`: it was told, and cannot be
+ * brought up to date. `lost`: another deliverer has it.
+ */
+export type Settled = "done" | "again" | "dead" | "given-up" | "lost";
+
 export interface Outbox {
-  /** Takes what is due and nobody delivers, for `leaseMs`. */
-  take(leaseMs: number): Promise<readonly OutboxMessage[]>;
-  /** It was delivered to `to`, which the run's history says. */
-  delivered(message: OutboxMessage, to: string): Promise<void>;
-  /** It was not: it is tried again later, is a dead letter, or is withdrawn where somebody has acknowledged. Returns which. */
-  failed(message: OutboxMessage, reason: string, retryable: boolean): Promise<"again" | "dead" | "withdrawn">;
-  /** How many messages were given up. */
-  dead(): Promise<number>;
+  /** Takes what is due by any other way than `busyWays` and nobody delivers, for `leaseMs`. */
+  take(leaseMs: number, busyWays?: readonly string[]): Promise<readonly OutboxMessage[]>;
+  /** Records how it went, and tells the run's history where somebody was told, or nobody will be. */
+  settle(message: OutboxMessage, settlement: Settlement): Promise<Settled>;
+  /** It need not be told any more. */
+  withdraw(message: OutboxMessage, reason: string): Promise<void>;
+  /** Where a run's own message stands in Slack; null: it has none. */
+  recordPlace(runId: string): Promise<JsonObject | null>;
+  /** How many messages were given up, and how many have failed and are tried again. */
+  troubles(): Promise<{ readonly dead: number; readonly failing: number }>;
 }
 
 export function createOutbox(database: Database): Outbox {
-  const { pool } = database;
+  const { pool, people } = database;
   return {
-    take: async (leaseMs) => {
-      const { rows } = await pool.query<TakenRow>(takeSql, [leaseMs / 1000]);
-      return rows.map((row) => ({ ...row, runId: row.run_id }));
+    take: async (leaseMs, busyWays = []) => {
+      const { rows } = await pool.query<TakenRow>(takeSql, [leaseMs / 1000, busyWays]);
+      return rows.map(({ run_id: runId, shown_seq: shownSeq, ...row }) => ({ ...row, runId, shownSeq }));
     },
-    delivered: (message, to) =>
+    settle: (message, settlement) =>
       inTransaction(pool, async (client) => {
-        await client.query("SELECT FROM paramedic.runs WHERE id = $1 FOR UPDATE", [message.runId]);
-        const { rowCount } = await client.query(
-          `UPDATE paramedic.outbox SET state = 'delivered', settled_at = now(), lease_until = NULL, last_error = NULL
-           WHERE id = $1 AND state = 'waiting' AND attempts = $2`,
-          [message.id, message.attempts],
-        );
-        if (!rowCount) return;
-        const happening = { type: "told", way: message.way, level: message.level + 1, to } as const;
-        await appendFromOutside(client, [{ runId: message.runId, happening }], { evenEnded: true });
+        // Whoever adds to the history holds the run: what is shown is compared with a history that does not grow meanwhile.
+        await client.query("SELECT FROM paramedic.runs WHERE id = $1 FOR NO KEY UPDATE", [message.runId]);
+        return settlement.ok ? succeed(client, message, settlement) : fail(client, message, settlement);
       }),
-    failed: (message, reason, retryable) =>
-      inTransaction(pool, async (client) => {
-        // An acknowledgement locks the run too: it comes before this and is seen, or after and withdraws the message.
-        await client.query("SELECT FROM paramedic.runs WHERE id = $1 FOR UPDATE", [message.runId]);
-        if (await isAcknowledged(client, message.runId)) {
-          await settle(client, message, "withdrawn", reason);
-          return "withdrawn";
-        }
-        const delay = retryable ? deliveryDelaysMs[message.attempts - 1] : undefined;
-        if (delay === undefined) {
-          await giveUp(client, message, reason);
-          return "dead";
-        }
-        await client.query(
-          `UPDATE paramedic.outbox SET due_at = now() + make_interval(secs => $3), lease_until = NULL, last_error = $4
-           WHERE id = $1 AND state = 'waiting' AND attempts = $2`,
-          [message.id, message.attempts, delay / 1000, reason],
-        );
-        return "again";
-      }),
-    dead: async () => {
-      const { rows } = await database.people.query<{ count: number }>(
-        "SELECT count(*)::int AS count FROM paramedic.outbox WHERE state = 'dead'",
+    withdraw: async (message, reason) => {
+      await pool.query(
+        `UPDATE paramedic.outbox SET state = 'withdrawn', settled_at = now(), lease_until = NULL, last_error = $3
+         WHERE id = $1 AND fence = $2 AND state IN ('waiting', 'following')`,
+        [message.id, message.fence, reason],
       );
-      return rows[0]?.count ?? 0;
+    },
+    recordPlace: async (runId) => {
+      const { rows } = await people.query<{ place: JsonObject | null }>(
+        "SELECT place FROM paramedic.outbox WHERE run_id = $1 AND topic = 'record' AND way = 'slack'",
+        [runId],
+      );
+      return rows[0]?.place ?? null;
+    },
+    troubles: async () => {
+      const { rows } = await people.query<{ dead: number; failing: number }>(
+        `SELECT (SELECT count(*)::int FROM paramedic.outbox WHERE state = 'dead') AS dead,
+           (SELECT count(*)::int FROM paramedic.outbox
+            WHERE state IN ('waiting', 'following') AND due_at IS NOT NULL AND last_error IS NOT NULL) AS failing`,
+      );
+      return rows[0] ?? { dead: 0, failing: 0 };
     },
   };
 }
 
-async function isAcknowledged(client: pg.PoolClient, runId: string): Promise<boolean> {
-  const { rowCount } = await client.query(
-    "SELECT FROM paramedic.escalations WHERE run_id = $1 AND acknowledged_at IS NOT NULL",
-    [runId],
-  );
-  return rowCount === 1;
-}
-
-/** A dead letter: kept, counted, and told in the run's history. */
-async function giveUp(client: pg.PoolClient, message: OutboxMessage, reason: string): Promise<void> {
-  if (!(await settle(client, message, "dead", reason))) return;
-  const happening = { type: "not-told", way: message.way, level: message.level + 1, reason } as const;
-  await appendFromOutside(client, [{ runId: message.runId, happening }], { evenEnded: true });
-}
-
-/** Nobody tries any more. Returns whether the message was still this deliverer's. */
-async function settle(
+async function succeed(
   client: pg.PoolClient,
   message: OutboxMessage,
-  state: "dead" | "withdrawn",
-  reason: string,
-): Promise<boolean> {
+  settlement: Extract<Settlement, { ok: true }>,
+): Promise<Settled> {
+  const { place, shownSeq, done, told } = settlement;
   const { rowCount } = await client.query(
-    `UPDATE paramedic.outbox SET state = $3, settled_at = now(), lease_until = NULL, last_error = $4
-     WHERE id = $1 AND state = 'waiting' AND attempts = $2`,
-    [message.id, message.attempts, state, reason],
+    `UPDATE paramedic.outbox o
+     SET state = $5, attempts = 0, place = $3, shown_seq = $4, lease_until = NULL, last_error = NULL,
+         due_at = CASE WHEN $5 = 'following' AND r.last_seq > $4 THEN now() END, settled_at = now()
+     FROM paramedic.runs r
+     WHERE r.id = o.run_id AND o.id = $1 AND o.fence = $2 AND o.state IN ('waiting', 'following')`,
+    [message.id, message.fence, place, shownSeq, done ? "delivered" : "following"],
   );
-  return rowCount === 1;
+  if (!rowCount) return "lost";
+  await markAsked(client, place);
+  if (told !== null) await say(client, message, { type: "told", to: told });
+  return "done";
 }
 
-interface TakenRow extends OutboxMessage {
+async function fail(
+  client: pg.PoolClient,
+  message: OutboxMessage,
+  settlement: Extract<Settlement, { ok: false }>,
+): Promise<Settled> {
+  const { place, shownSeq, reason, retryable, retryAfterMs = 0 } = settlement;
+  const delay = retryable ? deliveryDelaysMs[message.attempts - 1] : undefined;
+  const wasTold = shownSeq > 0;
+  const state = nextState(delay !== undefined, wasTold, retryable);
+  const { rowCount } = await client.query(
+    `UPDATE paramedic.outbox
+     SET state = $3, place = $4, shown_seq = $5, lease_until = NULL, last_error = $6,
+         due_at = CASE WHEN $7::float8 IS NOT NULL THEN now() + make_interval(secs => $7) END,
+         settled_at = CASE WHEN $7::float8 IS NULL THEN now() END
+     WHERE id = $1 AND fence = $2 AND state IN ('waiting', 'following')`,
+    [
+      message.id,
+      message.fence,
+      state,
+      place,
+      shownSeq,
+      reason,
+      delay === undefined ? null : Math.max(delay, retryAfterMs) / 1000,
+    ],
+  );
+  if (!rowCount) return "lost";
+  await markAsked(client, place);
+  if (delay !== undefined) return "again";
+  if (wasTold) return state === "dead" ? "dead" : "given-up";
+  await say(client, message, { type: "not-told", reason });
+  return "dead";
+}
+
+/** What was told once and cannot be brought up to date for good is over; what was tried in vain is a dead letter. */
+function nextState(again: boolean, wasTold: boolean, retryable: boolean): "waiting" | "following" | "delivered" | "dead" {
+  if (again) return wasTold ? "following" : "waiting";
+  return wasTold && !retryable ? "delivered" : "dead";
+}
+
+/** The place of a run's own message names the approval that people can see there. */
+async function markAsked(client: pg.PoolClient, place: JsonObject | null): Promise<void> {
+  const asked = place?.["asked"];
+  if (typeof asked !== "string") return;
+  await client.query("UPDATE paramedic.approvals SET asked_at = now() WHERE id = $1 AND asked_at IS NULL", [asked]);
+}
+
+/** Adds to the story who was told, or that nobody could be. */
+async function say(
+  client: pg.PoolClient,
+  message: OutboxMessage,
+  what: { readonly type: "told"; readonly to: string } | { readonly type: "not-told"; readonly reason: string },
+): Promise<void> {
+  const { runId, way, topic } = message;
+  const happening = { ...what, way, topic, level: message.level + 1 };
+  await appendFromOutside(client, [{ runId, happening }], { evenEnded: true });
+}
+
+interface TakenRow extends Omit<OutboxMessage, "runId" | "shownSeq"> {
   readonly run_id: string;
+  readonly shown_seq: number;
 }
 
 // First attempts go in order. What has failed once is out of the queue: a dead mailbox must not silence the next level.
 const takeSql = `
-UPDATE paramedic.outbox o SET lease_until = now() + make_interval(secs => $1), attempts = o.attempts + 1
+UPDATE paramedic.outbox o
+SET lease_until = now() + make_interval(secs => $1), attempts = o.attempts + 1, fence = o.fence + 1
 WHERE o.id IN (
   SELECT w.id FROM paramedic.outbox w
-  WHERE w.state = 'waiting' AND w.due_at <= now() AND (w.lease_until IS NULL OR w.lease_until <= now())
+  WHERE w.state IN ('waiting', 'following') AND w.due_at <= now() AND (w.lease_until IS NULL OR w.lease_until <= now())
+    AND w.way <> ALL($2::text[])
     AND NOT EXISTS (
       SELECT FROM paramedic.outbox e
       WHERE e.run_id = w.run_id AND e.way = w.way AND e.state = 'waiting' AND e.attempts = 0 AND e.id < w.id)
   ORDER BY w.due_at LIMIT 20 FOR UPDATE SKIP LOCKED)
-RETURNING o.id, o.run_id, o.way, o.policy, o.level, o.attempts`;
+RETURNING o.id, o.run_id, o.topic, o.way, o.policy, o.level, o.attempts, o.place, o.shown_seq, o.fence`;

@@ -50,6 +50,9 @@ export async function appendFromOutside(
      ), written AS (
        INSERT INTO paramedic.run_events (run_id, seq, event, prev_hash, hash)
        SELECT id, seq, event::json, prev_hash, hash FROM told
+     ), behind AS (
+       UPDATE paramedic.outbox o SET due_at = now()
+       FROM told WHERE o.run_id = told.id AND o.state = 'following' AND o.due_at IS NULL
      )
      UPDATE paramedic.runs r SET last_seq = told.seq, last_hash = told.hash, due_at = now(), hinted_at = NULL
      FROM told WHERE r.id = told.id`,

@@ -201,6 +201,8 @@ async function open(
       runs.map(({ first }) => first.text),
       runs.map(({ first }) => first.prevHash),
       runs.map(({ first }) => first.hash),
+      runs.map(({ run }) => run.hold?.policy ?? null),
+      runs.map(({ run }) => (run.hold?.afterMs ?? 0) / 1000),
     ],
   });
   const of = rows.map(({ alert }) => alert);
@@ -294,8 +296,9 @@ WITH told AS (
   RETURNING e.id, e.source, e.fingerprint
 ), wanted AS (
   SELECT r.*, seen.id AS episode_id
-  FROM unnest($9::int[], $10::uuid[], $11::text[], $12::text[], $13::text[], $14::text[], $15::text[], $16::bytea[], $17::bytea[])
-    AS r(index, id, playbook, playbook_hash, target, lock_key, event, prev_hash, hash)
+  FROM unnest($9::int[], $10::uuid[], $11::text[], $12::text[], $13::text[], $14::text[], $15::text[], $16::bytea[], $17::bytea[],
+      $18::text[], $19::float8[])
+    AS r(index, id, playbook, playbook_hash, target, lock_key, event, prev_hash, hash, hold_policy, hold_seconds)
   LEFT JOIN told USING (index) LEFT JOIN seen USING (source, fingerprint)
 ), created AS (
   INSERT INTO paramedic.runs (id, episode_id, playbook, playbook_hash, target, lock_key, trigger, last_seq, last_hash)
@@ -306,6 +309,10 @@ WITH told AS (
 ), begun AS (
   INSERT INTO paramedic.run_events (run_id, seq, event, prev_hash, hash)
   SELECT w.id, 1, w.event::json, w.prev_hash, w.hash FROM wanted w JOIN created USING (id)
+), held AS (
+  INSERT INTO paramedic.escalations (run_id, policy, topic, held, due_at)
+  SELECT w.id, w.hold_policy, 'held', true, now() + make_interval(secs => w.hold_seconds)
+  FROM wanted w JOIN created USING (id) WHERE w.hold_policy IS NOT NULL
 ), known AS (
   SELECT w.index, w.playbook, w.target, c.id IS NOT NULL AS created,
     coalesce(c.id, (SELECT r.id FROM paramedic.runs r
@@ -383,12 +390,18 @@ WITH told AS (
 )
 SELECT id FROM closed`;
 
-/** Tells the runs of episodes that are over; they decide themselves what that means to them. */
+/**
+ * Tells the runs of episodes that are over; they decide themselves what that means to them. What was handed over may have
+ * recovered, which is measured.
+ */
 async function tellRuns(client: pg.PoolClient, episodes: readonly string[]): Promise<void> {
   if (episodes.length === 0) return;
-  const { rows } = await client.query<{ id: string; ends_at: Date | null }>(
-    `SELECT r.id, e.ends_at FROM paramedic.runs r JOIN paramedic.episodes e ON e.id = r.episode_id
-     WHERE r.episode_id = ANY($1::uuid[]) AND r.state <> 'ended'`,
+  const { rows } = await client.query<{ id: string; ends_at: Date | null; ended: boolean }>(
+    `SELECT r.id, e.ends_at, r.state = 'ended' AS ended
+     FROM paramedic.runs r JOIN paramedic.episodes e ON e.id = r.episode_id
+     WHERE r.episode_id = ANY($1::uuid[]) AND (r.state <> 'ended' OR EXISTS (
+       SELECT FROM paramedic.escalations x
+       WHERE x.run_id = r.id AND x.topic = 'handed-over' AND x.recovered_at IS NULL))`,
     [episodes],
   );
   await appendFromOutside(
@@ -397,5 +410,10 @@ async function tellRuns(client: pg.PoolClient, episodes: readonly string[]): Pro
       runId: row.id,
       happening: { type: "alert-resolved", endsAt: row.ends_at?.toISOString() ?? null },
     })),
+    { evenEnded: true },
+  );
+  await client.query(
+    "UPDATE paramedic.escalations SET recheck_at = now(), rechecks = 0 WHERE run_id = ANY($1::uuid[]) AND topic = 'handed-over'",
+    [rows.filter((row) => row.ended).map((row) => row.id)],
   );
 }

@@ -35,6 +35,8 @@ export function createRequests(database: Database, now: () => number): Requests 
         first.hash,
         first.text,
         first.prevHash,
+        run.hold?.policy ?? null,
+        (run.hold?.afterMs ?? 0) / 1000,
       ]);
       const row = rows[0];
       if (row) return row;
@@ -64,5 +66,8 @@ WITH created AS (
   RETURNING id
 ), begun AS (
   INSERT INTO paramedic.run_events (run_id, seq, event, prev_hash, hash) SELECT id, 1, $11::json, $12, $10 FROM created
+), held AS (
+  INSERT INTO paramedic.escalations (run_id, policy, topic, held, due_at)
+  SELECT id, $13, 'held', true, now() + make_interval(secs => $14) FROM created WHERE $13::text IS NOT NULL
 )
 SELECT id, true AS created FROM created`;

@@ -1,0 +1,11 @@
+/** The one way in which an escalation begins, or begins anew for a better reason: what stands after `INSERT INTO escalations`. */
+
+/**
+ * People who were told for one reason are told again for the next one; nobody is who has it already, or where it is over.
+ * The clock of the levels goes on from the first telling.
+ */
+export const retell = `ON CONFLICT (run_id) DO UPDATE
+    SET topic = excluded.topic, policy = excluded.policy, held = false, next_level = 0, due_at = now(),
+        began_at = CASE WHEN escalations.held THEN now() ELSE escalations.began_at END
+    WHERE escalations.acknowledged_at IS NULL AND escalations.recovered_at IS NULL
+      AND (escalations.held OR escalations.topic <> excluded.topic)`;
