@@ -60,7 +60,7 @@ async function open(
   await fill(databaseUrl, size.runs, size.waiting);
   const database = connect(databaseUrl);
   const receive = createReceive(database, Date.now);
-  const append = createAppend(database);
+  const append = createAppend(database, { newId, asksInSlack: false, tellsChanges: false });
   const due = createDue(database);
   const reads = createReads(database);
   const claims = createClaims(database, { worker: "bench", leaseMs: 600_000 });

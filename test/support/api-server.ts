@@ -69,6 +69,9 @@ export function playbook(changes: Partial<Playbook> = {}): Playbook {
     steps: [look, heal],
     verify: [],
     escalate: null,
+    announce: "now",
+    notify: [],
+    approvals: { atLeast: null, expireAfterMs: null, by: null },
     ...changes,
   };
 }
@@ -172,7 +175,7 @@ export async function startApiServer(changes: Partial<ApiWorld> = {}): Promise<A
   const server = await startHttpServer({ host: "127.0.0.1", port: 0, routers: [api.router], log });
   const port = Number(new URL(server.url).port);
   const claims = createClaims(database, { worker: "test", leaseMs: 30_000 });
-  const append = createAppend(database);
+  const append = createAppend(database, { newId, asksInSlack: false, tellsChanges: false });
 
   function send(method: string, path: string, options: CallOptions): ClientRequest {
     const { as = "chief", body, headers = {} } = options;

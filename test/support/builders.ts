@@ -61,6 +61,9 @@ export function playbook(over: Partial<Playbook> = {}): Playbook {
     steps: [changeStep("change")],
     verify: [],
     escalate: null,
+    announce: "now",
+    notify: [],
+    approvals: { atLeast: null, expireAfterMs: null, by: null },
     ...over,
   };
 }
@@ -78,7 +81,7 @@ export function historyOf(...entries: readonly (number | Happening)[]): readonly
 
 /** A run whose worker holds the target's lock while the kill switch is off. */
 export function runOf(of: Playbook, history: readonly RunEvent[], over: Partial<Run> = {}): Run {
-  return { id: "run", playbook: of, dryRun: false, history, holdsTarget: true, paused: false, ...over };
+  return { id: "run", playbook: of, dryRun: false, history, holdsTarget: true, paused: false, announcements: null, ...over };
 }
 
 /** What is decided `seconds` after the beginning. */

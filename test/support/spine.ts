@@ -129,7 +129,14 @@ export async function createSpine(options: SpineOptions = {}): Promise<Spine> {
   const patient = createPatient(options.patient);
   const actions = options.actions ?? patientActions(patient);
   const targets = options.targets ?? wards;
-  const playbookWorld = { actions, targets, policies: ["ward", "database"] };
+  const playbookWorld = {
+    actions,
+    targets,
+    policies: ["ward", "database"],
+    contacts: ["ward", "paging"],
+    approvers: ["doctors"],
+    announces: true,
+  };
   const texts = options.playbooks ?? [playbookYaml()];
   const { playbooks, problems } = loadPlaybooks(
     texts.map((text, index) => ({ file: `${index}.yaml`, text })),
@@ -162,10 +169,19 @@ export async function createSpine(options: SpineOptions = {}): Promise<Spine> {
     const soft = new AbortController();
     const hard = new AbortController();
     const world: World = {
-      store: { ...claims, append: createAppend(database), readRails: createReadRails(database), isOutage },
+      store: {
+        ...claims,
+        append: createAppend(database, { newId, asksInSlack: false, tellsChanges: false }),
+        readRails: createReadRails(database),
+        isOutage,
+      },
       targets: new Map(targets.map((target) => [target.name, target])),
       playbook: library,
       approvals: options.approvals ?? { expireAfterMs: 60_000, atLeast: 1 },
+      mayStillApprove: async () => ({ allowed: true, reason: null }),
+      announcements: null,
+      waysOf: () => [],
+      tellPeople: () => {},
       pausedHere: () => false,
       hint: (ids) => void hinted.push(...ids),
       worker: `worker-${names}`,

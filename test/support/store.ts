@@ -57,7 +57,7 @@ export function sameStore(url: string, { worker = "worker", leaseMs = 30_000 } =
     reads: createReads(database),
     readRails: createReadRails(database),
     due: createDue(database),
-    append: createAppend(database),
+    append: createAppend(database, { newId, asksInSlack: false, tellsChanges: false }),
     claims: createClaims(database, { worker, leaseMs }),
     sql: (text, values) => query(url, text, values),
   };
