@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { createActions } from "./actions/registry.ts";
 import { createApi } from "./api/router.ts";
 import type { Config } from "./config/config.ts";
+import { namesOf } from "./config/names.ts";
 import { isPausedByFile } from "./config/pause-file.ts";
 import type { ActionRegistry } from "./domain/action.ts";
 import { startHttpServer } from "./http/server.ts";
@@ -324,8 +325,7 @@ function ownDatabaseOf(config: Config): { readonly url: string | null; readonly 
 function playbookWorldOf(config: Config, actions?: ActionRegistry): PlaybookWorld {
   return {
     actions: actions ?? createActions({ prometheusUrl: config.prometheus?.url ?? null }),
-    targets: config.targets,
-    policies: [...config.escalation.keys()],
+    ...namesOf(config),
   };
 }
 

@@ -11,6 +11,7 @@ import { createApi } from "../src/api/router.ts";
 import type { ApiWorld } from "../src/api/world.ts";
 import type { Config } from "../src/config/config.ts";
 import { loadConfig } from "../src/config/load.ts";
+import { namesOf } from "../src/config/names.ts";
 import { compilePlaybook, loadPlaybooks, readPlaybookFolder } from "../src/playbooks/load.ts";
 import type { PlaybookWorld } from "../src/playbooks/read-playbook.ts";
 import { createMetrics, type Observed } from "../src/telemetry/metrics.ts";
@@ -70,11 +71,7 @@ function configOf(file: string): Config {
 }
 
 function worldOf(config: Config): PlaybookWorld {
-  return {
-    actions: createActions({ prometheusUrl: config.prometheus?.url ?? null }),
-    targets: config.targets,
-    policies: [...config.escalation.keys()],
-  };
+  return { actions: createActions({ prometheusUrl: config.prometheus?.url ?? null }), ...namesOf(config) };
 }
 
 describe("the documents", () => {

@@ -2,7 +2,7 @@
 
 import { resolve } from "node:path";
 
-import type { Config, EscalationLevel, SlackConfig, StatusPageConfig } from "./config.ts";
+import type { Config, Contact, SlackConfig, StatusPageConfig } from "./config.ts";
 import type { Overrides } from "./overrides.ts";
 import type { Problem } from "./problems.ts";
 import type { ParsedConfig } from "./schema.ts";
@@ -31,12 +31,34 @@ export function build(parts: {
     api: parsed.api,
     playbooks: resolve(folder, parsed.playbooks),
     targets: Object.entries(parsed.targets).map(([name, target]) => buildTarget(name, target)),
-    escalation: new Map(Object.entries(parsed.escalation).map(([name, levels]) => [name, levels.map(buildLevel)])),
-    approvals: { expireAfterMs: parsed.approvals.expireAfter, atLeast: parsed.approvals.atLeast },
+    escalation: new Map(
+      Object.entries(parsed.escalation).map(([name, levels]) => [
+        name,
+        levels.map((level) => ({ afterMs: level.after, ...buildContact(level) })),
+      ]),
+    ),
+    approvals: {
+      expireAfterMs: parsed.approvals.expireAfter,
+      atLeast: parsed.approvals.atLeast,
+      escalateAfterMs: parsed.approvals.escalateAfter,
+    },
+    approvers: new Map(
+      Object.entries(parsed.approvers).map(([name, { users = [], groups = [], tokens = [] }]) => [
+        name,
+        { name, users, groups, tokens },
+      ]),
+    ),
+    contacts: new Map(Object.entries(parsed.contacts).map(([name, contact]) => [name, buildContact(contact)])),
+    announcements: {
+      slack: parsed.slack ? (parsed.announcements.slack ?? parsed.slack.channel) : null,
+      leadMs: parsed.announcements.leadTime,
+    },
     prometheus: parsed.prometheus ?? null,
     slack: parsed.slack ? buildSlack(parsed.slack) : null,
     email: parsed.email ?? null,
-    pagerduty: parsed.pagerduty ?? null,
+    pagerduty: parsed.pagerduty
+      ? { ...parsed.pagerduty, severities: severityTable(parsed.pagerduty.severities) }
+      : null,
     statusPage: parsed.statusPage ? buildStatusPage(parsed.statusPage) : null,
     worker: {
       concurrency: parsed.worker.concurrency,
@@ -53,13 +75,16 @@ export function build(parts: {
   };
 }
 
-function buildLevel(level: ParsedConfig["escalation"][string][number]): EscalationLevel {
-  return {
-    afterMs: level.after,
-    email: level.email ?? [],
-    slack: level.slack ?? null,
-    pagerduty: level.pagerduty ?? null,
-  };
+function buildContact(contact: ParsedConfig["contacts"][string]): Contact {
+  return { email: contact.email ?? [], slack: contact.slack ?? null, pagerduty: contact.pagerduty ?? null };
+}
+
+type SeverityTable = NonNullable<Config["pagerduty"]>["severities"];
+
+/** PagerDuty's own words mean themselves, unless the configuration says otherwise. Looked up by what alerts bring along. */
+function severityTable(configured: SeverityTable): SeverityTable {
+  const own: SeverityTable = { critical: "critical", error: "error", warning: "warning", info: "info" };
+  return Object.assign(Object.create(null), own, configured);
 }
 
 function buildSlack(slack: NonNullable<ParsedConfig["slack"]>): SlackConfig {

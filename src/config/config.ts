@@ -8,7 +8,6 @@ import type { Secret } from "./secret.ts";
 
 export type LogLevel = "trace" | "debug" | "info" | "warn" | "error" | "fatal" | "silent";
 
-
 export interface Config {
   /** The file that was read, as it was named; null: environment and defaults only. */
   readonly file: string | null;

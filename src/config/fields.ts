@@ -83,6 +83,27 @@ export const emailAddress = text.refine((value) => /^[^\s@<>,;"]+@[^\s@<>,;"]+$/
   error: "must be an e-mail address",
 });
 
+/** A Slack channel: by name, as people write it, or by id. */
+export const slackChannel = z
+  .string({ error: "must be a channel: '#name' in quotes, since # begins a comment, or an id such as C024BE91L" })
+  .regex(/^(#[^\s#@<>&,"'`A-Z\p{Cc}]{1,80}|[CG][A-Z0-9]{1,30})$/u, {
+    error: "must be a channel: '#name' in small letters, or an id such as C024BE91L",
+  });
+
+/** The id of a Slack user. Names change and can be taken by others; ids cannot. */
+export const slackUser = z
+  .string({ error: "must be the id of a Slack user, such as U024BE7LH" })
+  .regex(/^[UW][A-Z0-9]{1,30}$/, {
+    error: "must be the id of a Slack user, such as U024BE7LH: people find it in their profile under 'Copy member ID'",
+  });
+
+/** The id of a Slack user group. */
+export const slackGroup = z
+  .string({ error: "must be the id of a Slack user group, such as S0614TZR7" })
+  .regex(/^S[A-Z0-9]{1,30}$/, {
+    error: "must be the id of a Slack user group, such as S0614TZR7",
+  });
+
 /** A list with at least one item and none twice. */
 export function someOf<T extends z.ZodType<string>>(item: T) {
   return z

@@ -2,17 +2,44 @@
 
 import { z } from "zod";
 
-import { duration, emailAddress, httpUrl, listenAddress, ownName, text, whole } from "./fields.ts";
+import { roles } from "../domain/role.ts";
+import {
+  duration,
+  emailAddress,
+  httpUrl,
+  listenAddress,
+  ownName,
+  slackChannel,
+  slackGroup,
+  slackUser,
+  someOf,
+  text,
+  whole,
+} from "./fields.ts";
 import type { SecretField } from "./secret-field.ts";
 import { targetSchema } from "./target-schema.ts";
 
-const roles = ["viewer", "operator", "approver", "admin"] as const;
 const role = z.enum(roles, { error: `must be one of ${roles.join(", ")}` });
 
 const levels = ["trace", "debug", "info", "warn", "error", "fatal", "silent"] as const;
 
 /** A level of the log. */
 export const logLevel = z.enum(levels, { error: `must be one of ${levels.join(", ")}` });
+
+const severities = ["critical", "error", "warning", "info"] as const;
+
+const labelValue = text.refine((value) => value === value.toLowerCase(), {
+  error: "must be in small letters: the alert's label is compared in small letters",
+});
+
+/** A set of people. Which tokens there are, and whether anybody in it may approve, is looked at elsewhere. */
+const approverSet = z
+  .strictObject({
+    users: someOf(slackUser).optional(),
+    groups: someOf(slackGroup).optional(),
+    tokens: someOf(ownName).optional(),
+  })
+  .refine((set) => set.users || set.groups || set.tokens, { error: "names nobody: give users, groups or tokens" });
 
 const kibibyte = 1_024;
 
@@ -21,16 +48,20 @@ export function configSchema(secret: SecretField) {
   const token = secret("token");
   const credential = secret("credential");
 
-  const escalationLevel = z
-    .strictObject({
-      after: duration(),
-      email: z.array(emailAddress).min(1, { error: "must not be empty" }).optional(),
-      slack: text.optional(),
-      pagerduty: credential.optional(),
-    })
-    .refine((level) => level.email || level.slack || level.pagerduty, {
-      error: "tells nobody: give email, slack or pagerduty",
-    });
+  const ways = {
+    email: z
+      .array(emailAddress, { error: "must be a list of e-mail addresses" })
+      .min(1, { error: "must not be empty" })
+      .optional(),
+    slack: slackChannel.optional(),
+    pagerduty: credential.optional(),
+  };
+  const tellsSomebody = (given: { readonly [way in keyof typeof ways]?: unknown }) =>
+    Boolean(given.email || given.slack || given.pagerduty);
+  const tellsNobody = { error: "tells nobody: give email, slack or pagerduty" };
+
+  const escalationLevel = z.strictObject({ after: duration(), ...ways }).refine(tellsSomebody, tellsNobody);
+  const contact = z.strictObject(ways).refine(tellsSomebody, tellsNobody);
 
   const policy = z
     .array(escalationLevel, { error: "must be a list of levels" })
@@ -45,9 +76,9 @@ export function configSchema(secret: SecretField) {
       signingSecret: credential.optional(),
       appToken: credential.optional(),
       apiUrl: httpUrl.default("https://slack.com/api"),
-      channel: text,
-      users: z.record(text, role).default({}),
-      groups: z.record(text, role).default({}),
+      channel: slackChannel,
+      users: z.record(slackUser, role).default({}),
+      groups: z.record(slackGroup, role).default({}),
     })
     .refine((value) => Boolean(value.signingSecret) !== Boolean(value.appToken), {
       error: "needs either signingSecret (HTTP mode) or appToken (Socket Mode)",
@@ -88,6 +119,15 @@ export function configSchema(secret: SecretField) {
         .strictObject({
           expireAfter: duration({ atLeastMs: 1_000 }).default(1_800_000),
           atLeast: whole(1, 20).default(1),
+          escalateAfter: duration({ atLeastMs: 1_000 }).default(120_000),
+        })
+        .prefault({}),
+      approvers: z.record(ownName, approverSet).default({}),
+      contacts: z.record(ownName, contact).default({}),
+      announcements: z
+        .strictObject({
+          slack: slackChannel.optional(),
+          leadTime: duration({ atLeastMs: 1_000 }).default(600_000),
         })
         .prefault({}),
       slack: slack.optional(),
@@ -96,8 +136,17 @@ export function configSchema(secret: SecretField) {
         .strictObject({
           routingKey: credential,
           server: text
-            .refine((value) => /^(https?:\/\/)?[A-Za-z0-9.-]+(:\d+)?$/.test(value), { error: "must be a host name" })
+            .refine((value) => !/^http:/i.test(value), {
+              error: "must not be http://: the key is only sent over TLS; give a host such as events.pagerduty.com",
+              abort: true,
+            })
+            .refine(isTlsHost, {
+              error: "must be a host such as events.pagerduty.com, with :port where it has its own",
+            })
             .default("events.pagerduty.com"),
+          severities: z
+            .record(labelValue, z.enum(severities, { error: `must be one of ${severities.join(", ")}` }))
+            .default({}),
         })
         .optional(),
       statusPage: statusPage.optional(),
@@ -121,6 +170,11 @@ export function configSchema(secret: SecretField) {
     },
     { error: (issue) => (issue.code === "invalid_type" ? "the file must be a map of settings" : undefined) },
   );
+}
+
+function isTlsHost(value: string): boolean {
+  const host = value.replace(/^https:\/\//, "");
+  return /^[A-Za-z0-9.-]+(:\d{1,5})?$/.test(host) && URL.canParse(`https://${host}`);
 }
 
 export type ParsedConfig = z.output<ReturnType<typeof configSchema>>;

@@ -2,9 +2,10 @@
 
 import { z } from "zod";
 
+import type { ApprovalDemands } from "../domain/playbook.ts";
 import type { Target } from "../domain/target.ts";
 import { buildDjango, djangoSchema } from "./django-schema.ts";
-import { httpUrl, someOf, text } from "./fields.ts";
+import { duration, httpUrl, ownName, someOf, text, whole } from "./fields.ts";
 import { buildPostgres, postgresSchema } from "./postgres-schema.ts";
 import type { SecretField } from "./secret-field.ts";
 import { buildSystemd, systemdSchema } from "./systemd-schema.ts";
@@ -19,6 +20,16 @@ const pathBelow = text.refine((value) => /^\/[^\s\\#]*$/.test(value) && !/\/\/|(
 
 const labelName = text.refine((value) => value.length <= 256, { error: "must be a label name" });
 
+const approvalDemands = z
+  .strictObject({
+    atLeast: whole(1, 20).optional(),
+    expireAfter: duration({ atLeastMs: 1_000 }).optional(),
+    by: ownName.optional(),
+  })
+  .refine((demands) => Object.values(demands).some((value) => value !== undefined), {
+    error: "asks for nothing: give atLeast, expireAfter or by",
+  });
+
 /** A target as it stands below its name. */
 export function targetSchema(secret: SecretField) {
   return z.strictObject({
@@ -26,6 +37,7 @@ export function targetSchema(secret: SecretField) {
       .refine((value) => /^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$/.test(value), { error: "must be a host name" })
       .optional(),
     labels: z.record(labelName, someOf(text)).optional(),
+    approvals: approvalDemands.optional(),
     postgres: postgresSchema(secret).optional(),
     redis: z.strictObject({ url: secret("url", ["redis:", "rediss:"]), keyPatterns: someOf(keyPattern) }).optional(),
     systemd: systemdSchema.optional(),
@@ -44,11 +56,20 @@ export function buildTarget(name: string, parsed: ParsedTarget): Target {
     name,
     host: parsed.host ?? null,
     labels,
+    ...(parsed.approvals && { approvals: buildDemands(parsed.approvals) }),
     ...(parsed.postgres && { postgres: buildPostgres(parsed.postgres) }),
     ...(parsed.redis && { redis: { ...parsed.redis, url: parsed.redis.url.reveal() } }),
     ...(parsed.systemd && { systemd: buildSystemd(parsed.systemd) }),
     ...(parsed.django && { django: buildDjango(parsed.django) }),
     ...(parsed.http && { http: buildHttp(parsed.http) }),
+  };
+}
+
+function buildDemands(demands: z.output<typeof approvalDemands>): ApprovalDemands {
+  return {
+    atLeast: demands.atLeast ?? null,
+    expireAfterMs: demands.expireAfter ?? null,
+    by: demands.by ?? null,
   };
 }
 

@@ -41,6 +41,8 @@ export interface Expression {
   readonly ok: true;
   /** CEL's name of the type of the result: `double`, `list<string>`, … */
   readonly type: string;
+  /** The steps that it refers to, each once; also those that it only asks for by `has()`. */
+  readonly steps: readonly string[];
   evaluate(values: Values): Evaluated<Json>;
 }
 
@@ -50,7 +52,7 @@ export type CompiledExpression = Expression | { readonly ok: false; readonly mes
 export type Condition = (values: Values) => Evaluated<boolean>;
 
 export type CompiledCondition =
-  | { readonly ok: true; readonly condition: Condition }
+  | { readonly ok: true; readonly condition: Condition; readonly steps: readonly string[] }
   | { readonly ok: false; readonly message: string };
 
 const longestSource = 2_000;
@@ -64,6 +66,7 @@ export function compileCondition(source: string, scope: Scope): CompiledConditio
   }
   return {
     ok: true,
+    steps: expression.steps,
     condition(values) {
       const result = expression.evaluate(values);
       if (!result.ok) return result;
@@ -110,6 +113,14 @@ function refusedName(tree: ASTNode, scope: Scope): string | null {
   return null;
 }
 
+/** Every use of `steps` is `steps.<id>`: anything else was refused. */
+function stepsIn(tree: ASTNode): readonly string[] {
+  const ids = [...allNodes(tree)].flatMap((node) =>
+    node.op === "." && node.args[0].op === "id" && node.args[0].args === "steps" ? [node.args[1]] : [],
+  );
+  return [...new Set(ids)];
+}
+
 function refusedStep(id: string, scope: Scope): string | null {
   if (scope.steps.has(id)) return null;
   if (scope.laterSteps.has(id)) return `step '${id}' has not run yet at this point; only earlier steps have an output`;
@@ -142,7 +153,12 @@ function check(tree: ASTNode, scope: Scope): CompiledExpression {
     checked = parsed.check();
   }
   if (!checked.valid) return refused(describeTypeError(checked.error, tree, scope));
-  return { ok: true, type: checked.type ?? "dyn", evaluate: (values) => evaluate(parsed, bound, values) };
+  return {
+    ok: true,
+    type: checked.type ?? "dyn",
+    steps: stepsIn(tree),
+    evaluate: (values) => evaluate(parsed, bound, values),
+  };
 }
 
 function variablesOf(scope: Scope): ReadonlyMap<string, ValueType> {

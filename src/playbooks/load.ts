@@ -6,6 +6,7 @@ import { join } from "node:path";
 import type { Playbook } from "../domain/playbook.ts";
 import type { LoadedCheck, LoadedStep } from "./compile-step.ts";
 import type { Matcher } from "./matcher.ts";
+import type { LoadedNotify } from "./read-people.ts";
 import { type PlaybookProblem, type PlaybookWorld, readPlaybook } from "./read-playbook.ts";
 
 /** A playbook with everything that is needed to run it, compiled. */
@@ -16,6 +17,8 @@ export interface LoadedPlaybook {
   readonly steps: ReadonlyMap<string, LoadedStep>;
   /** In the order of `playbook.verify`. */
   readonly checks: readonly LoadedCheck[];
+  /** In the order of `playbook.notify`. */
+  readonly notify: readonly LoadedNotify[];
 }
 
 /** What is wrong in a file. */
@@ -84,17 +87,25 @@ export interface PlaybookFolder {
   readonly problems: readonly Problem[];
 }
 
-/** Reads every `*.yaml` of the folder, in the order of their names. A folder or file that cannot be read is a problem. */
+/**
+ * Reads every `*.yaml` of the folder, in the order of their names. A folder or file that cannot be read is a problem;
+ * a file that only looks like a playbook, such as `*.yml`, is a warning.
+ */
 export async function readPlaybookFolder(folder: string): Promise<PlaybookFolder> {
-  let names: readonly string[];
+  let all: readonly string[];
   try {
-    names = (await readdir(folder)).filter((name) => name.endsWith(".yaml") && !name.startsWith(".")).sort();
+    all = (await readdir(folder)).filter((name) => !name.startsWith(".")).sort();
   } catch (error) {
     const message = `the folder of playbooks cannot be read (${codeOf(error)}); create it or change playbooks: in the configuration`;
     return { files: [], problems: [{ file: folder, line: 1, message, severity: "error" }] };
   }
   const files: PlaybookFile[] = [];
   const problems: Problem[] = [];
+  const names = all.filter((name) => name.endsWith(".yaml"));
+  for (const name of all.filter((one) => /\.ya?ml$/i.test(one) && !names.includes(one))) {
+    const message = "the file is not read: the names of playbooks end with .yaml; rename it, or move it elsewhere";
+    problems.push({ file: join(folder, name), line: 1, message, severity: "warning" });
+  }
   for (const name of names) {
     const file = join(folder, name);
     try {

@@ -1,6 +1,5 @@
 /** Reads the text of one playbook part by part, so that a mistake in one part does not hide those in the others. */
 
-import * as z from "zod";
 import type { ActionRegistry } from "../domain/action.ts";
 import { parseDuration } from "../domain/duration.ts";
 import type { Budget, InputDeclaration, Playbook, TargetChoice } from "../domain/playbook.ts";
@@ -9,16 +8,26 @@ import { dyn, type ValueType } from "./cel-types.ts";
 import { compileCheck, compileStep, type LoadedCheck, type LoadedStep, outputType } from "./compile-step.ts";
 import type { Matcher } from "./matcher.ts";
 import { hint } from "./near.ts";
+import {
+  asMap,
+  known,
+  type Notes,
+  parse,
+  type Raw,
+  readField,
+  readItem,
+  readList,
+  reportUnknownKeys,
+} from "./parse-part.ts";
 import { compileStarts } from "./playbook-on.ts";
+import { type LoadedNotify, type PeopleWorld, readPeople } from "./read-people.ts";
 import { checkSchema, playbookFields, startsSchema, stepSchema } from "./schema.ts";
 import { readYaml, type YamlPath } from "./yaml-source.ts";
 
 /** What playbooks are checked against. */
-export interface PlaybookWorld {
+export interface PlaybookWorld extends PeopleWorld {
   readonly actions: ActionRegistry;
-  readonly targets: readonly Target[];
-  /** The names of the escalation policies. */
-  readonly policies: readonly string[];
+  readonly targets: readonly Pick<Target, "name" | "labels">[];
 }
 
 /** What is wrong with a playbook. An error keeps the process from starting; a warning does not. */
@@ -40,17 +49,14 @@ export interface ReadPlaybook {
       readonly matchers: readonly Matcher[] | null;
       readonly steps: ReadonlyMap<string, LoadedStep>;
       readonly checks: readonly LoadedCheck[];
+      readonly notify: readonly LoadedNotify[];
     };
   } | null;
   readonly problems: readonly PlaybookProblem[];
 }
 
-type Raw = Readonly<Record<string, unknown>>;
-
-interface Reading {
+interface Reading extends Notes {
   readonly world: PlaybookWorld;
-  error(path: YamlPath, message: string): void;
-  warn(path: YamlPath, message: string): void;
 }
 
 /** Reads and compiles the text. Every problem is reported, not only the first. */
@@ -86,14 +92,12 @@ function readParts(raw: Raw, name: string | undefined, reading: Reading): ReadPl
   const cooldown = readField(raw, "cooldown", reading);
   const budget = readField(raw, "budget", reading);
   const onResolved = readField(raw, "on_resolved", reading);
-  const escalate = readField(raw, "escalate", reading);
-  if (escalate !== undefined && !reading.world.policies.includes(escalate)) {
-    const known = hint(escalate, reading.world.policies);
-    reading.error(["escalate"], `the configuration has no escalation policy '${escalate}'${known}`);
-  }
   const inputs = starts?.on.request?.inputs ?? {};
   const { steps, types } = readSteps(raw, inputs, reading);
   const checks = readChecks(raw, inputs, types, reading);
+  const loadedAll = steps.length > 0 && steps.length === types.size;
+  const changesNothing = loadedAll && steps.every(({ step }) => step.kind === "observe");
+  const { notify, ...people } = readPeople(raw, { steps: types, inputs, changesNothing }, reading.world, reading);
   if (raw["verify"] === undefined && steps.some(({ step }) => step.kind === "change")) {
     reading.warn(["name"], "no verify: a run that changes something can only end unknown; say how success is measured");
   }
@@ -109,12 +113,14 @@ function readParts(raw: Raw, name: string | undefined, reading: Reading): ReadPl
       onResolved: onResolved ?? "stop",
       steps: steps.map(({ step }) => step),
       verify: checks.map(({ check }) => check),
-      escalate: escalate ?? null,
+      ...people,
+      notify: notify.map(({ entry }) => entry),
     },
     compiled: {
       matchers: starts.matchers,
       steps: new Map(steps.map((loaded) => [loaded.step.id, loaded])),
       checks,
+      notify,
     },
   };
 }
@@ -162,7 +168,7 @@ function readSteps(raw: Raw, inputs: Readonly<Record<string, InputDeclaration>>,
   const { world } = reading;
   const steps: LoadedStep[] = [];
   const types = new Map<string, ValueType>();
-  const items = readList(raw, "steps", true, reading);
+  const items = readList(raw, "steps", reading);
   const ids = items.map((item) => asMap(item)?.["id"]).filter((id) => typeof id === "string");
   items.forEach((item, at) => {
     const path: YamlPath = ["steps", at];
@@ -190,7 +196,7 @@ function readChecks(
   reading: Reading,
 ): readonly LoadedCheck[] {
   const around = { steps, laterSteps: new Set<string>(), inputs };
-  return readList(raw, "verify", false, reading).flatMap((item, at) => {
+  return readList(raw, "verify", reading).flatMap((item, at) => {
     const path: YamlPath = ["verify", at];
     const check = readItem(item, checkSchema, { expect: "true" }, path, reading);
     if (check === undefined) return [];
@@ -201,111 +207,7 @@ function readChecks(
   });
 }
 
-/** The items of a list, which are checked one by one. */
-function readList(raw: Raw, key: "steps" | "verify", required: boolean, reading: Reading): readonly unknown[] {
-  const value = raw[key];
-  if (value === undefined && !required) return [];
-  const bounds = z.array(z.unknown(), {
-    error: key === "steps" ? "must be a list of steps" : "must be a list of checks",
-  });
-  const least = required ? bounds.min(1, { error: "is empty; a playbook has at least one step" }) : bounds;
-  return parse(least.max(key === "steps" ? 50 : 10, { error: "has too many entries" }), value, [key], reading) ?? [];
-}
-
-/** `standIns` take the place of required fields that are wrong, so that the rest of the item is checked as well. */
-function readItem<T>(
-  item: unknown,
-  schema: z.ZodType<T> & { readonly shape: Raw },
-  standIns: Raw,
-  path: YamlPath,
-  reading: Reading,
-): T | undefined {
-  const map = asMap(item);
-  if (map === null) {
-    reading.error(path, `${nameOf(path)} must be a map with ${Object.keys(schema.shape).join(", ")}`);
-    return undefined;
-  }
-  reportUnknownKeys(map, schema.shape, path, reading);
-  const fields = known(map, schema.shape);
-  const parsed = parse(schema, fields, path, reading);
-  if (parsed !== undefined) return parsed;
-  const wrong = new Set(schema.safeParse(fields).error?.issues.map((issue) => issue.path[0]));
-  const right = Object.entries(fields).filter(([key]) => !wrong.has(key));
-  return schema.safeParse({ ...standIns, ...Object.fromEntries(right) }).data;
-}
-
-type Fields = typeof playbookFields;
-
-function readField<K extends keyof Fields>(raw: Raw, key: K, reading: Reading): z.infer<Fields[K]> | undefined {
-  return parse(playbookFields[key] as z.ZodType as z.ZodType<z.infer<Fields[K]>>, raw[key], [key], reading);
-}
-
-function parse<T>(schema: z.ZodType<T>, value: unknown, path: YamlPath, reading: Reading): T | undefined {
-  const result = schema.safeParse(value);
-  if (result.success) return result.data;
-  const told = new Set<string>();
-  for (const issue of result.error.issues) {
-    const inside = issue.path.map((part) => (typeof part === "number" ? part : String(part)));
-    const at = [...path, ...inside];
-    const name = nameOf(at);
-    // The first thing that is wrong with a value; the others follow from it.
-    if (told.has(name)) continue;
-    told.add(name);
-    if (issue.code === "unrecognized_keys") {
-      for (const key of issue.keys) reading.error([...at, key], `unknown key '${key}' in ${name}`);
-    } else {
-      const missing = valueAt(value, inside) === undefined;
-      reading.error(at, `${name} ${missing ? "is missing" : sentenceOf(issue)}`);
-    }
-  }
-  return undefined;
-}
-
-/** Continues a sentence that begins with the name of the field, as the messages of the schema do. */
-function sentenceOf(issue: z.core.$ZodIssue): string {
-  if (issue.code === "invalid_key") return issue.issues[0]?.message ?? "has a key that is not allowed";
-  if (issue.code === "invalid_type" && issue.message.startsWith("Invalid input")) {
-    return `must be ${issue.expected === "object" || issue.expected === "record" ? "a map" : `a ${issue.expected}`}`;
-  }
-  return issue.message;
-}
-
-const mostUnknownKeys = 20;
-
-function reportUnknownKeys(raw: Raw, shape: Raw, path: YamlPath, reading: Reading): void {
-  const unknown = Object.keys(raw).filter((key) => !Object.hasOwn(shape, key));
-  const where = path.length === 0 ? "" : ` in ${nameOf(path)}`;
-  // A map of thousands of keys is no playbook at all; finding the line of each would take long.
-  for (const key of unknown.slice(0, mostUnknownKeys)) {
-    reading.error([...path, key], `unknown key '${key}'${where}${hint(key, Object.keys(shape))}`);
-  }
-}
-
-function known(raw: Raw, shape: Raw): Raw {
-  return Object.fromEntries(Object.entries(raw).filter(([key]) => Object.hasOwn(shape, key)));
-}
-
-function nameOf(path: YamlPath): string {
-  return path.reduce<string>((name, part) => {
-    if (typeof part === "number") return `${name}[${part}]`;
-    return name === "" ? part : `${name}.${part}`;
-  }, "");
-}
-
-function valueAt(value: unknown, path: YamlPath): unknown {
-  let here = value;
-  for (const part of path) {
-    if (typeof here !== "object" || here === null || !Object.hasOwn(here, part)) return undefined;
-    here = (here as Readonly<Record<string | number, unknown>>)[part];
-  }
-  return here;
-}
-
 function budgetOf(text: string): Budget {
   const [limit, window] = text.split("/");
   return { limit: Number(limit), windowMs: parseDuration(window ?? "") ?? 0 };
-}
-
-function asMap(value: unknown): Raw | null {
-  return typeof value === "object" && value !== null && !Array.isArray(value) ? (value as Raw) : null;
 }

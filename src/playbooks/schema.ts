@@ -129,6 +129,44 @@ const targetSchema = z
   )
   .describe("The system to act upon: looked up by a label of the alert, or one fixed name.");
 
+const policyName = text(200).describe("The name of an escalation policy of the configuration.");
+
+/** The long form of `escalate`. */
+export const escalateSchema = z.strictObject({
+  policy: policyName,
+  hold: positiveDuration
+    .optional()
+    .describe("People are also told when the run has not verifiably fixed its target in this time."),
+});
+
+const atLeast = z
+  .number({ error: "must be a whole number from 1 to 20" })
+  .int({ error: "must be a whole number from 1 to 20" })
+  .min(1, { error: "must be a whole number from 1 to 20" })
+  .max(20, { error: "must be a whole number from 1 to 20" })
+  .describe("How many different people must approve a change.");
+
+/** The long form of `approvals`. */
+export const approvalsSchema = z
+  .strictObject({
+    atLeast: atLeast.optional(),
+    expireAfter: positiveDuration.optional().describe("How long people have to decide."),
+    by: text(200).optional().describe("The set of the configuration's approvers that each of them must be in."),
+  })
+  .refine((demands) => Object.values(demands).some((value) => value !== undefined), {
+    error: "asks for nothing; give atLeast, expireAfter or by",
+  });
+
+/** One entry of `notify`. */
+export const notifySchema = z
+  .strictObject({
+    tell: text(200).describe("The name of a contact of the configuration."),
+    if: condition
+      .optional()
+      .describe("A condition in CEL, evaluated once the steps that it refers to are over; always where left out."),
+  })
+  .describe("Who else is told, and when.");
+
 /** A playbook as written, field by field: each is checked by itself, so that one mistake does not hide the others. */
 export const playbookFields = {
   name: z
@@ -170,7 +208,23 @@ export const playbookFields = {
     .max(10, { error: "has more than 10 checks" })
     .optional()
     .describe("How success is measured. Without it, a run that changed something ends unknown."),
-  escalate: text(200).optional().describe("The escalation policy of the configuration that people are told by."),
+  escalate: z
+    .union([policyName, escalateSchema], { error: "must be the name of a policy, or { policy, hold }" })
+    .optional()
+    .describe("The escalation policy of the configuration that people are told by when the run cannot heal."),
+  announce: z
+    .enum(["never", "now", "before"], { error: "must be never, now or before" })
+    .optional()
+    .describe("Whether changes are announced: never, as they are made (now, the default), or a lead time before."),
+  notify: z
+    .array(notifySchema, { error: "must be a list of { tell, if }" })
+    .max(20, { error: "has more than 20 entries" })
+    .optional()
+    .describe("Who else is told about the run, each as soon as its condition can be evaluated."),
+  approvals: z
+    .union([atLeast, approvalsSchema], { error: "must be a number of people, or { atLeast, expireAfter, by }" })
+    .optional()
+    .describe("What approvals must be beyond what the configuration and the target ask for."),
 } as const;
 
 export const playbookSchema = z.strictObject(playbookFields).describe("A Paramedic playbook.");

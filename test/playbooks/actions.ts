@@ -53,4 +53,11 @@ export const targets: readonly Target[] = [
   { name: "youtility3", host: null, labels: { service: ["youtility3", "yt3"] } },
 ];
 
-export const world: PlaybookWorld = { actions, targets, policies: ["database"] };
+export const world: PlaybookWorld = {
+  actions,
+  targets,
+  policies: ["database"],
+  contacts: ["monitoring", "paging"],
+  approvers: ["dba"],
+  announces: true,
+};
