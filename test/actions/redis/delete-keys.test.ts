@@ -1,0 +1,136 @@
+import { type DeleteKeysPlan, deleteKeys } from "../../../src/actions/redis/delete-keys.ts";
+import type { Planned } from "../../../src/domain/action.ts";
+import { redisService } from "../../support/redis.ts";
+import { until } from "../../support/until.ts";
+import { canary, contextFor } from "../context.ts";
+import { describeContract } from "../contract.ts";
+import { createRedisPatient, type RedisPatient } from "./patient.ts";
+
+let patient: RedisPatient;
+const pattern = "*tree:*";
+
+async function planned(): Promise<Extract<Planned<DeleteKeysPlan>, { status: "planned" }>> {
+  const result = await deleteKeys.plan({ pattern }, contextFor(patient.target));
+  if (result.status !== "planned") throw new Error(result.reason);
+  return result;
+}
+
+redisService.describe("redis.delete-keys on a real Redis", () => {
+  beforeAll(async () => {
+    patient = await createRedisPatient([pattern, "report:[0-9]*"]);
+  });
+
+  afterAll(() => patient?.stop());
+
+  describeContract("redis.delete-keys", {
+    input: { pattern },
+    hostile: [
+      {},
+      null,
+      { pattern: "" },
+      { pattern: "*" },
+      { pattern: " * " },
+      { pattern: "?*[a-z]" },
+      { pattern: "tree:*\r\nFLUSHALL\r\n" },
+      { pattern: "tree:\0*" },
+      { pattern: `tree:${"a".repeat(300)}` },
+      { pattern: ["tree:*"] },
+      { pattern: "tree:*", atMost: 1 },
+      JSON.parse('{"pattern": "tree:*", "__proto__": {"force": true}}'),
+    ],
+    healthy: () => ({ action: deleteKeys, target: patient.target }),
+    at: (port) => ({ action: deleteKeys, target: patient.at(port) }),
+    arrange: async () => {
+      await patient.client.flushall();
+      await patient.fill(":1:tree:", 30);
+      await patient.client.set("session:1", "kept");
+    },
+    state: () => patient.contents(),
+  });
+
+  test("only what matches is deleted, binary names included", async () => {
+    await patient.client.flushall();
+    await patient.fill("tree:", 2_500);
+    await patient.client.set(Buffer.from([0x74, 0x72, 0x65, 0x65, 0x3a, 0xff, 0x00]), "binary");
+    await patient.client.mset("tre:1", "kept", "session:1", "kept", "report:7", "kept");
+    const { plan } = await planned();
+    const outcome = await deleteKeys.apply(plan, contextFor(patient.target));
+    expect(outcome).toEqual({ status: "done", result: { deleted: 2_501 } });
+    expect(await patient.contents()).toEqual({ "tre:1": "kept", "session:1": "kept", "report:7": "kept" });
+  });
+
+  test("the plan counts and shows some keys, and stays the same while keys come and go", async () => {
+    await patient.client.flushall();
+    expect(await planned()).toEqual({ status: "planned", plan: { pattern, atMost: 0 }, effects: [] });
+    await patient.fill("tree:", 200);
+    const first = await planned();
+    expect(first.plan).toEqual({ pattern, atMost: 1_000 });
+    expect(first.effects).toEqual([
+      expect.stringMatching(/^delete 200 keys that match \*tree:\* \(at most 1000\), such as (tree:\d+, ){5}…$/),
+    ]);
+    await patient.fill("tree:", 300);
+    expect((await planned()).plan).toEqual(first.plan);
+    await patient.fill("tree:", 600);
+    expect((await planned()).plan).not.toEqual(first.plan);
+  });
+
+  test("it stops where there are more keys than the plan allows", async () => {
+    await patient.client.flushall();
+    await patient.fill("tree:", 3);
+    const { plan } = await planned();
+    await patient.fill("tree:", 5_000);
+    const outcome = await deleteKeys.apply(plan, contextFor(patient.target));
+    expect(outcome).toMatchObject({
+      status: "failed",
+      reason: expect.stringContaining("More keys match"),
+      retryable: false,
+    });
+    expect(await patient.client.dbsize()).toBeGreaterThanOrEqual(5_000 - plan.atMost);
+  });
+
+  test("a pattern that the target does not list reaches no command, however it is written", async () => {
+    await patient.client.flushall();
+    await patient.fill("tree:", 10);
+    const monitor = await patient.client.duplicate({ password: canary }).monitor();
+    const seen: string[] = [];
+    monitor.on("monitor", (_time: string, words: string[]) => seen.push(words.join(" ")));
+    const payloads = [
+      "tree:*",
+      "*TREE:*",
+      "*tree:* ",
+      "**tree:*",
+      "report:[0-9]",
+      "session:*",
+      "$(id)",
+      "__proto__",
+      "../*",
+    ];
+    for (const payload of payloads) {
+      const hostile = deleteKeys.input.safeParse({ pattern: payload });
+      expect(hostile).toMatchObject({ success: true });
+      const context = contextFor(patient.target);
+      expect(await deleteKeys.plan({ pattern: payload }, context)).toMatchObject({
+        status: "failed",
+        retryable: false,
+      });
+      expect(await deleteKeys.apply({ pattern: payload, atMost: 10 }, context)).toMatchObject({ status: "failed" });
+    }
+    await patient.client.echo("the end");
+    await until(() => seen.some((line) => line.includes("the end")));
+    monitor.disconnect();
+    expect(seen.filter((line) => /scan|unlink|del|flush/i.test(line))).toEqual([]);
+    expect(await patient.client.dbsize()).toBe(10);
+  });
+
+  test("an abort in the middle leaves the rest, and says that it cannot tell how much is gone", async () => {
+    await patient.client.flushall();
+    await patient.fill("tree:", 100_000);
+    const { plan } = await planned();
+    const abort = new AbortController();
+    const outcome = deleteKeys.apply(plan, contextFor(patient.target, abort.signal));
+    await until(async () => (await patient.client.dbsize()) < 99_000, { everyMs: 1 });
+    abort.abort();
+    expect(await outcome).toMatchObject({ status: "unknown" });
+    expect(await patient.client.dbsize()).toBeGreaterThan(0);
+  });
+});
