@@ -91,7 +91,8 @@ redisService.describe("redis.delete-keys on a real Redis", () => {
   test("a pattern that the target does not list reaches no command, however it is written", async () => {
     await patient.client.flushall();
     await patient.fill("tree:", 10);
-    const monitor = await patient.client.duplicate({ password: canary }).monitor();
+    const spy = patient.client.duplicate({ password: canary });
+    const monitor = await spy.monitor();
     const seen: string[] = [];
     monitor.on("monitor", (_time: string, words: string[]) => seen.push(words.join(" ")));
     const payloads = [
@@ -118,6 +119,7 @@ redisService.describe("redis.delete-keys on a real Redis", () => {
     await patient.client.echo("the end");
     await until(() => seen.some((line) => line.includes("the end")));
     monitor.disconnect();
+    spy.disconnect();
     expect(seen.filter((line) => /scan|unlink|del|flush/i.test(line))).toEqual([]);
     expect(await patient.client.dbsize()).toBe(10);
   });
