@@ -1,0 +1,132 @@
+/** What a run's own message in Slack shows: the question while one waits, the record of what became of it afterwards. */
+
+import type { JsonObject } from "../../domain/json.ts";
+import { oneLine } from "../one-line.ts";
+import type { Subject } from "../way.ts";
+import { cause, causeBlocks, inWords, isDryRun, onTarget, whyAsked } from "./about.ts";
+import {
+  answerButtons,
+  counted,
+  effectBlocks,
+  header,
+  noted,
+  type Saying,
+  said,
+  smallPrint,
+  whereToRead,
+} from "./blocks.ts";
+import { code, moment, notification, person, plain } from "./escape.ts";
+import { lastQuestion, type Question } from "./question.ts";
+
+/**
+ * Bytes for the effects. Slack refuses a message of blocks beyond some 13,200 characters (slackapi/bolt-js#2509); `spare`
+ * is for when it refuses even this.
+ */
+export const roomForEffects = { usual: 6_000, spare: 600 } as const;
+
+/** The message as it is to stand now, with the effects cut to `room` bytes. */
+export function recordSaying(subject: Subject, room: number): Saying {
+  const question = lastQuestion(subject);
+  const asks = question?.state === "pending";
+  const title = titleOf(subject, question);
+  return {
+    text: notification(asks ? `${title} ${cause(subject)}` : title, 300),
+    blocks: [
+      header(title),
+      ...endBlocks(subject),
+      ...(question && !asks ? decisionBlocks(question) : []),
+      ...causeBlocks(subject),
+      ...(question && asks ? [noted(demand(question))] : []),
+      ...(question ? planBlocks(question, subject, room) : []),
+      ...(question && asks
+        ? [answerButtons({ approval: question.approval, digest: question.digest, run: subject.run })]
+        : []),
+      smallPrint([plain(basis(subject, question), 600)]),
+      smallPrint([{ type: "mrkdwn", text: whereToRead(subject), verbatim: true }]),
+    ],
+  };
+}
+
+function titleOf(subject: Subject, question: Question | null): string {
+  if (question?.state === "pending") return `Approve ${onTarget(question.step, subject)}?`;
+  if (subject.ended) return `${inWords(subject.ended.outcome)}: ${onTarget(subject.playbook, subject)}`;
+  if (question) return `${stateWords[question.state]}: ${onTarget(question.step, subject)}`;
+  return `Running: ${onTarget(subject.playbook, subject)}`;
+}
+
+const stateWords: Readonly<Record<Question["state"], string>> = {
+  pending: "Waiting",
+  approved: "Approved",
+  declined: "Declined",
+  expired: "Expired",
+  withdrawn: "Withdrawn",
+};
+
+/** What an answer must be and until when: the line under what fired. */
+function demand(question: Question): readonly string[] {
+  const people =
+    question.atLeast === 1 ? "Needs 1 approval" : `Needs ${question.atLeast} approvals by different people`;
+  const sets = question.approvers.map((name) => code(oneLine(name, 100))).slice(0, 10);
+  const from = sets.length > 0 ? `, from ${sets.join(" and ")}` : "";
+  const given = question.answers.filter(({ decision }) => decision === "approve").map(({ by }) => person(by));
+  return [
+    `*Answer before ${moment(question.expiresAt)}*; no answer means no.`,
+    `${people}${from}.${given.length > 0 ? ` Approved so far by ${given.slice(0, 20).join(", ")}.` : ""}`,
+  ];
+}
+
+function planBlocks(question: Question, subject: Subject, room: number): readonly JsonObject[] {
+  const { effects, state } = question;
+  const would =
+    state === "approved" ? "The approved plan" : state === "pending" ? "What it will do" : "What it would have done";
+  return [
+    noted([`*${would}* (${counted(effects.length, "effect")}):`]),
+    ...effectBlocks(effects, room, whereToRead(subject)),
+  ];
+}
+
+/** Who decided, when and why. */
+function decisionBlocks({ state, answers, closed, atLeast }: Question): readonly JsonObject[] {
+  const lines = answers
+    .slice(0, 20)
+    .map(
+      ({ by, at, decision }) =>
+        `*${decision === "approve" ? "Approved" : "Declined"}* by ${person(by)}, ${moment(at)}.`,
+    );
+  if (state === "expired" && closed) {
+    const few =
+      answers.length > 0 ? `only ${answers.length} of ${atLeast} approved in time` : "nobody answered in time";
+    lines.push(`*Expired*, ${moment(closed.at)}: ${few}.`);
+  }
+  if (state === "withdrawn" && closed)
+    lines.push(`*Withdrawn*, ${moment(closed.at)}; an answer does not count any more.`);
+  const reasons = [
+    ...answers.slice(0, 20).flatMap(({ reason }) => (reason ? [`“${oneLine(reason, 300)}”`] : [])),
+    ...(state === "withdrawn" && closed?.reason ? [`Why: ${closed.reason}`] : []),
+  ];
+  return [...(lines.length > 0 ? [noted(lines)] : []), ...reasons.slice(0, 5).map((reason) => said(reason, 300))];
+}
+
+/** How the run ended, and what became of it since. */
+function endBlocks(subject: Subject): readonly JsonObject[] {
+  const { ended, story, acknowledgedBy, recovered } = subject;
+  if (!ended) return [];
+  const at = story.find((event) => event.type === "ended")?.at;
+  const isWell = ended.outcome === "fixed" || ended.outcome === "nothing-to-do" || ended.outcome === "resolved";
+  return [
+    noted([
+      `*Ended ${ended.outcome}*${at ? `, ${moment(at)}` : ""}.`,
+      ...(acknowledgedBy === null ? [] : [`${person(acknowledgedBy)} has it.`]),
+      ...(recovered && !isWell ? ["It has recovered since."] : []),
+    ]),
+    said(ended.reason),
+  ];
+}
+
+/** Small print: by which playbook, and why a person is asked. */
+function basis(subject: Subject, question: Question | null): string {
+  const playbook = `Playbook ${oneLine(subject.playbook, 100)}${isDryRun(subject) ? ", dry run" : ""}`;
+  if (!question) return `${playbook}.`;
+  const why = question.reasons.map(whyAsked).join(", ");
+  return `${playbook}, step ${oneLine(question.step, 100)}. ${why ? `Asks because ${why}.` : ""}`;
+}
