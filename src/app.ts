@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { createActions } from "./actions/registry.ts";
 import { createApi } from "./api/router.ts";
 import type { Config } from "./config/config.ts";
-import { namesOf } from "./config/names.ts";
+import { type Outline, outlineOf } from "./config/outline.ts";
 import { isPausedByFile } from "./config/pause-file.ts";
 import type { ActionRegistry } from "./domain/action.ts";
 import { startHttpServer } from "./http/server.ts";
@@ -87,7 +87,7 @@ export class StartRefused extends Error {
 export async function startApp(config: Config, options: AppOptions): Promise<App> {
   const { log } = options;
   const playbookWorld = playbookWorldOf(config, options.actions);
-  const loaded = await loadAll(config, playbookWorld);
+  const loaded = await loadAll(config.playbooks, playbookWorld);
   for (const line of loaded.warnings)
     log.warn({ problem: line }, "a playbook has something that its author should know");
   if (loaded.problems.length > 0) throw new StartRefused(loaded.problems);
@@ -302,9 +302,12 @@ function startDesk(parts: {
 
 /** Loads the playbooks and says everything that is wrong with them; touches nothing else. */
 export async function checkPlaybooks(
-  config: Config,
+  outline: Outline,
 ): Promise<{ readonly problems: readonly string[]; readonly warnings: readonly string[]; readonly playbooks: number }> {
-  const { problems, warnings, playbooks } = await loadAll(config, playbookWorldOf(config));
+  const { problems, warnings, playbooks } = await loadAll(outline.playbooks, {
+    actions: createActions({ prometheusUrl: null }),
+    ...outline,
+  });
   return { problems, warnings, playbooks: playbooks.length };
 }
 
@@ -325,19 +328,19 @@ function ownDatabaseOf(config: Config): { readonly url: string | null; readonly 
 function playbookWorldOf(config: Config, actions?: ActionRegistry): PlaybookWorld {
   return {
     actions: actions ?? createActions({ prometheusUrl: config.prometheus?.url ?? null }),
-    ...namesOf(config),
+    ...outlineOf(config),
   };
 }
 
 async function loadAll(
-  config: Config,
+  path: string,
   world: PlaybookWorld,
 ): Promise<{
   readonly playbooks: readonly LoadedPlaybook[];
   readonly problems: readonly string[];
   readonly warnings: readonly string[];
 }> {
-  const folder = await readPlaybookFolder(config.playbooks);
+  const folder = await readPlaybookFolder(path);
   const loaded = loadPlaybooks(folder.files, world);
   const all = [...folder.problems, ...loaded.problems];
   const lines = (severity: "error" | "warning") =>

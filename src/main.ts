@@ -3,7 +3,8 @@
 import { existsSync } from "node:fs";
 import { checkPlaybooks, migrateDatabase, type Role, StartRefused, startApp } from "./app.ts";
 import type { Config } from "./config/config.ts";
-import { loadConfig } from "./config/load.ts";
+import { type LoadedConfig, loadConfig } from "./config/load.ts";
+import { outlineOf } from "./config/outline.ts";
 import { formatProblem } from "./config/problems.ts";
 import { createLogger, type Logger } from "./log.ts";
 
@@ -27,7 +28,7 @@ export async function serve(options: {
   for (const warning of config.warnings) {
     log.warn(
       { file: warning.file, line: warning.line, problem: warning.message },
-      "the configuration has a section without effect",
+      "the configuration has something that may not do what is expected of it",
     );
   }
   endOnBugs(log);
@@ -56,13 +57,20 @@ export async function serve(options: {
 
 /** Prints every problem of configuration and playbooks as `file:line: message`. */
 export async function check(options: { readonly file: string | null }): Promise<number> {
-  const config = read(options.file);
-  if (!config) return 1;
-  const { problems, warnings, playbooks } = await checkPlaybooks(config);
-  for (const line of [...config.warnings.map(formatProblem), ...warnings]) print(`${line} (warning)`);
+  const loaded = load(options.file);
+  const wrong = "config" in loaded ? [] : loaded.problems;
+  const outline = "config" in loaded ? outlineOf(loaded.config) : loaded.outline;
+  for (const problem of wrong) print(formatProblem(problem));
+  if (outline === null) {
+    print("the playbooks were not looked at: for that, the configuration must be in better order");
+    return 1;
+  }
+  const { problems, warnings, playbooks } = await checkPlaybooks(outline);
+  const warned = "config" in loaded ? loaded.config.warnings.map(formatProblem) : [];
+  for (const line of [...warned, ...warnings]) print(`${line} (warning)`);
   for (const line of problems) print(line);
-  if (problems.length > 0) return 1;
-  print(`${config.targets.length} targets and ${playbooks} playbooks are in order`);
+  if (wrong.length + problems.length > 0) return 1;
+  print(`${outline.targets.length} targets and ${playbooks} playbooks are in order`);
   return 0;
 }
 
@@ -83,11 +91,14 @@ export async function migrateOnly(options: { readonly file: string | null }): Pr
 
 /** The configuration, or null after its problems were printed. */
 function read(file: string | null): Config | null {
-  const chosen = file ?? (existsSync(defaultFile) ? defaultFile : null);
-  const loaded = loadConfig({ file: chosen });
+  const loaded = load(file);
   if ("config" in loaded) return loaded.config;
   for (const problem of loaded.problems) print(formatProblem(problem));
   return null;
+}
+
+function load(file: string | null): LoadedConfig {
+  return loadConfig({ file: file ?? (existsSync(defaultFile) ? defaultFile : null) });
 }
 
 function print(line: string): void {

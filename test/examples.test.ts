@@ -11,7 +11,7 @@ import { createApi } from "../src/api/router.ts";
 import type { ApiWorld } from "../src/api/world.ts";
 import type { Config } from "../src/config/config.ts";
 import { loadConfig } from "../src/config/load.ts";
-import { namesOf } from "../src/config/names.ts";
+import { outlineOf } from "../src/config/outline.ts";
 import { compilePlaybook, loadPlaybooks, readPlaybookFolder } from "../src/playbooks/load.ts";
 import type { PlaybookWorld } from "../src/playbooks/read-playbook.ts";
 import { createMetrics, type Observed } from "../src/telemetry/metrics.ts";
@@ -71,7 +71,7 @@ function configOf(file: string): Config {
 }
 
 function worldOf(config: Config): PlaybookWorld {
-  return { actions: createActions({ prometheusUrl: config.prometheus?.url ?? null }), ...namesOf(config) };
+  return { actions: createActions({ prometheusUrl: config.prometheus?.url ?? null }), ...outlineOf(config) };
 }
 
 describe("the documents", () => {

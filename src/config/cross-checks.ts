@@ -1,14 +1,17 @@
 /** What several settings must be together. Works on the raw document, so that it speaks up beside other problems. */
 
+import { approverProblems } from "./approver-checks.ts";
 import type { Finding } from "./problems.ts";
+import { at, entries, list } from "./raw.ts";
 
-/** Names given twice, secrets used for two things, label values that select two targets, no token, `__proto__`. */
+/** No token, names given twice, secrets used for two things, label values of two targets, approvers who cannot be, `__proto__`. */
 export function crossCheck(raw: unknown, env: Readonly<Record<string, string | undefined>>): readonly Finding[] {
   return [
     ...tokenFindings(raw),
     ...sharedSecretFindings(raw, env),
     ...labelFindings(raw),
     ...nameFindings(raw),
+    ...approverProblems(raw),
     ...prototypeFindings(raw),
   ];
 }
@@ -94,21 +97,4 @@ function labelFindings(raw: unknown): readonly Finding[] {
       }),
     ),
   );
-}
-
-function at(value: unknown, ...path: readonly string[]): unknown {
-  let found = value;
-  for (const key of path) {
-    if (typeof found !== "object" || found === null || !Object.hasOwn(found, key)) return undefined;
-    found = (found as Record<string, unknown>)[key];
-  }
-  return found;
-}
-
-function list(value: unknown): readonly unknown[] {
-  return Array.isArray(value) ? value : [];
-}
-
-function entries(value: unknown): readonly [string, unknown][] {
-  return typeof value === "object" && value !== null && !Array.isArray(value) ? Object.entries(value) : [];
 }

@@ -7,31 +7,42 @@ import { type Document, LineCounter, parseDocument } from "yaml";
 import { build } from "./build.ts";
 import type { Config } from "./config.ts";
 import { crossCheck } from "./cross-checks.ts";
+import { type Outline, outlineOfWrong } from "./outline.ts";
 import { readOverrides } from "./overrides.ts";
 import { type Finding, findingsOf, locate, type Problem } from "./problems.ts";
-import { configSchema, type ParsedConfig } from "./schema.ts";
+import { configSchema } from "./schema.ts";
 import { createSecretField } from "./secret-field.ts";
+import { warningsOf } from "./warnings.ts";
 
 type Env = Readonly<Record<string, string | undefined>>;
 
 const fileLimitBytes = 1_048_576;
 
+/** A configuration, or everything that is wrong with it. */
+export type LoadedConfig =
+  | { readonly config: Config }
+  | {
+      readonly problems: readonly Problem[];
+      /** Enough to check the playbooks all the same; null where the file cannot be used for that. */
+      readonly outline: Outline | null;
+    };
+
 /**
  * Reads the configuration. `file` is the path of `paramedic.yaml`, to which the relative paths in it refer; null where
- * there is none. Nothing is returned of a configuration that has a problem.
+ * there is none. Nothing but its outline is returned of a configuration that has a problem.
  */
 export function loadConfig(options: {
   readonly file: string | null;
   /** The process's own environment where left out. */
   readonly env?: Env;
-}): { readonly config: Config } | { readonly problems: readonly Problem[] } {
+}): LoadedConfig {
   const { file, env = process.env } = options;
   const folder = file === null ? process.cwd() : dirname(resolve(file));
   const values = new Set<string>();
   const overrides = readOverrides(env, values);
 
   const read = readYaml(file);
-  if ("problems" in read) return { problems: [...read.problems, ...overrides.problems] };
+  if ("problems" in read) return { problems: [...read.problems, ...overrides.problems], outline: null };
   const { document, lines } = read;
   const raw: unknown = document.contents === null ? {} : document.toJS();
   const name = file ?? "environment";
@@ -42,10 +53,12 @@ export function loadConfig(options: {
   const findings: readonly Finding[] = [...(parsed.success ? [] : findingsOf(parsed.error)), ...crossCheck(raw, env)];
   const problems = [...locate(name, document, lines, findings), ...overrides.problems];
   if (!parsed.success || problems.length > 0) {
-    return { problems: file === null ? problems.map((problem) => ({ ...problem, line: null })) : problems };
+    return file === null
+      ? { problems: problems.map((problem) => ({ ...problem, line: null })), outline: null }
+      : { problems, outline: outlineOfWrong(raw, folder) };
   }
 
-  const warnings = locate(name, document, lines, unusedSections(parsed.data));
+  const warnings = locate(name, document, lines, warningsOf(raw, parsed.data));
   return { config: build({ file, folder, env, parsed: parsed.data, overrides, secrets: [...values], warnings }) };
 }
 
@@ -84,29 +97,4 @@ function readYaml(
 function withoutOverridden(raw: unknown, names: ReadonlySet<string>): unknown {
   if (typeof raw !== "object" || raw === null || Array.isArray(raw)) return raw;
   return Object.fromEntries(Object.entries(raw).filter(([key]) => !names.has(key)));
-}
-
-/** What somebody may rely on and must not. */
-function unusedSections(parsed: ParsedConfig): readonly Finding[] {
-  const findings: Finding[] = (["slack", "statusPage"] as const)
-    .filter((key) => parsed[key] !== undefined)
-    .map((key) => ({
-      path: [key],
-      message: "is read and checked, but this version does not act on it yet: nothing is sent there",
-    }));
-  for (const [policy, levels] of Object.entries(parsed.escalation)) {
-    for (const [index, level] of levels.entries()) {
-      const path = ["escalation", policy, index];
-      if (level.slack !== undefined) {
-        findings.push({ path: [...path, "slack"], message: "is read and checked, but nothing is sent to Slack yet" });
-      }
-      if (level.email !== undefined && level.email.length > 0 && parsed.email === undefined) {
-        findings.push({
-          path: [...path, "email"],
-          message: "names people, but without the section `email` they are not told",
-        });
-      }
-    }
-  }
-  return findings;
 }
