@@ -102,6 +102,9 @@ test("the configuration of the contract is read whole", () => {
   expect(config.alertmanager.tokens.map((token) => token.reveal())).toEqual(["a-long-random-token-1"]);
   expect(config.api.tokens).toMatchObject([{ name: "oncall-cli", role: "approver" }]);
   expect(config.slack?.users.get("U0G9QF9C6")).toBe("operator");
+  expect(config.slack?.apiUrl).toBe("https://slack.com/api");
+  expect(config.announcements.slack).toBe("#ops");
+  expect(config.warnings).toEqual([]);
   expect(config.escalation.get("database")).toMatchObject([
     { afterMs: 0, slack: "#ops", pagerduty: null },
     { afterMs: 900_000, slack: null, email: ["dev-oncall@youtility.com"] },
@@ -122,7 +125,10 @@ test("everything but the token has a default", () => {
     playbooks: join(files.folder, "playbooks"),
     targets: [],
     escalation: new Map(),
-    approvals: { expireAfterMs: 1_800_000, atLeast: 1 },
+    approvals: { expireAfterMs: 1_800_000, atLeast: 1, escalateAfterMs: 120_000 },
+    approvers: new Map(),
+    contacts: new Map(),
+    announcements: { slack: null, leadMs: 600_000 },
     prometheus: null,
     slack: null,
     email: null,
@@ -165,25 +171,6 @@ test("a secret does not show itself", () => {
     expect(text).not.toMatch(/canary|a-long/);
   }
   expect(`${database?.url}`).toBe("[secret]");
-});
-
-test("what is accepted and not acted upon yet is said, with its line", () => {
-  const { warnings } = files.config(whole, wholeEnv);
-  expect(warnings.map(({ line, message }) => `${line} ${message.split(":")[0]}`)).toEqual([
-    "23 escalation.database[0].slack",
-    "25 slack",
-    "35 statusPage",
-  ]);
-  expect(warnings.every(({ message }) => /does not act on it yet|nothing is sent to Slack yet/.test(message))).toBe(
-    true,
-  );
-});
-
-test("people who are named and cannot be told are said, with their line", () => {
-  const { warnings } = files.config(whole.replace(/^email:.*$/m, ""), wholeEnv);
-  expect(warnings.map(({ message }) => message)).toContainEqual(
-    expect.stringContaining("without the section `email` they are not told"),
-  );
 });
 
 test("the environment overrides the file, whose secret is then not needed", () => {

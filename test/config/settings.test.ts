@@ -130,6 +130,46 @@ test.each([
     "slack: { botToken: { env: KEY }, appToken: { env: KEY }, channel: '#x', users: { U1: root } }",
     "users.U1: must be one of",
   ],
+  [
+    "slack: { botToken: { env: KEY }, appToken: { env: KEY }, channel: '#x', users: { '@bob': approver } }",
+    "users.@bob: must be the id of a Slack user",
+  ],
+  [
+    "slack: { botToken: { env: KEY }, appToken: { env: KEY }, channel: '#x', groups: { U024BE7LH: approver } }",
+    "groups.U024BE7LH: must be the id of a Slack user group",
+  ],
+  ["slack: { botToken: { env: KEY }, appToken: { env: KEY }, channel: ops }", "slack.channel: must be a channel"],
+  [
+    "slack: { botToken: { env: KEY }, appToken: { env: KEY }, channel: '#Ops Room' }",
+    "slack.channel: must be a channel",
+  ],
+  ["slack: { botToken: { env: KEY }, appToken: { env: KEY }, channel: null }", "in quotes, since # begins a comment"],
+  ["approvals: { escalateAfter: 0s }", "approvals.escalateAfter: must be at least 1s"],
+  ["announcements: { leadTime: 0s }", "announcements.leadTime: must be at least 1s"],
+  ["announcements: { slack: 'ops' }", "announcements.slack: must be a channel"],
+  ["announcements: { email: a@b }", "announcements.email: is not a setting"],
+  ["contacts: { a: {} }", "contacts.a: tells nobody"],
+  ["contacts: { a: { email: a@b } }", "contacts.a.email: must be a list"],
+  ["contacts: { a: { email: ['a@b, c@d'] } }", "email[0]: must be an e-mail address"],
+  ["contacts: { a: { pagerduty: a-literal-key } }", "contacts.a.pagerduty: a secret is never written in the file"],
+  ["contacts: { 'a b': { slack: '#x' } }", "contacts.a b: must be a name"],
+  ["contacts: { __proto__: { slack: '#x' } }", "contacts.__proto__: cannot be used as a name"],
+  ["approvers: { a: {} }", "approvers.a: names nobody"],
+  ["approvers: { a: { users: [] } }", "approvers.a.users: must not be empty"],
+  ["targets: { a: { approvals: {} } }", "targets.a.approvals: asks for nothing"],
+  ["targets: { a: { approvals: { atLeast: 0 } } }", "approvals.atLeast: must be a whole number from 1 to 20"],
+  ["targets: { a: { approvals: { by: dba } } }", "there is no set of approvers 'dba'; the section approvers has none"],
+  [
+    "pagerduty: { routingKey: { env: KEY }, server: 'http://events.pagerduty.com' }",
+    "pagerduty.server: must not be http://",
+  ],
+  ["pagerduty: { routingKey: { env: KEY }, server: 'events/v2' }", "pagerduty.server: must be a host"],
+  ["pagerduty: { routingKey: { env: KEY }, server: 'events:99999' }", "pagerduty.server: must be a host"],
+  [
+    "pagerduty: { routingKey: { env: KEY }, severities: { Page: critical } }",
+    "severities.Page: must be in small letters",
+  ],
+  ["pagerduty: { routingKey: { env: KEY }, severities: { page: fatal } }", "severities.page: must be one of critical"],
   ["email: { smtp: { env: DB }, from: a@b }", "email.smtp: the value of the environment variable DB must be a URL"],
   ["statusPage: { kind: other, url: 'http://x' }", "statusPage.kind: kind must be statuspage or webhook"],
   ["statusPage: { kind: statuspage, url: 'http://x', token: { env: KEY } }", "statusPage.pageId: "],
@@ -164,9 +204,9 @@ test("the folders may be elsewhere, relative to the file or not", () => {
 
 test("a status page may be any webhook, and PagerDuty another server", () => {
   const config = files.config(
-    `${minimal}statusPage: { kind: webhook, url: 'http://x/hook' }\npagerduty: { routingKey: { env: KEY }, server: 'http://127.0.0.1:8080' }`,
+    `${minimal}statusPage: { kind: webhook, url: 'http://x/hook' }\npagerduty: { routingKey: { env: KEY }, server: 'https://127.0.0.1:8080' }`,
     env,
   );
   expect(config.statusPage).toEqual({ kind: "webhook", url: "http://x/hook", token: null });
-  expect(config.pagerduty?.server).toBe("http://127.0.0.1:8080");
+  expect(config.pagerduty?.server).toBe("https://127.0.0.1:8080");
 });
