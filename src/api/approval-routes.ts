@@ -33,6 +33,13 @@ export function approvalRoutes(world: ApiWorld, readBody: ReadBody): readonly Ro
     const id = params["id"];
     if (!isId(id)) return refusal(noSuchApproval);
     const { decision, digest, reason = null } = read.value;
+    const asked = await approvals.find(id);
+    const whyNot = asked && decision === "approve" ? world.whyNotApprover(caller, asked.approvers) : null;
+    if (whyNot !== null) {
+      await approvals.refuse(id, caller.who, whyNot);
+      world.log.warn({ who: caller.who, approval: id, why: whyNot }, "An answer to an approval was refused");
+      return refusal({ ...notAmongApprovers, detail: `${caller.who} ${whyNot}; ask somebody who is.` });
+    }
     const answered = await approvals.answer({ approval: id, decision, digest, by: caller.who, reason });
     const fields = { who: caller.who, what: `${decision} a plan`, approval: id };
     if (answered.kind === "answered") {
@@ -41,6 +48,8 @@ export function approvalRoutes(world: ApiWorld, readBody: ReadBody): readonly Ro
       world.log.info({ ...fields, run, step, digest, state }, "An approval was answered");
       return json(answered.approval);
     }
+    if (answered.kind === "own-request")
+      await approvals.refuse(id, caller.who, "whoever requested a run does not approve it");
     world.log.warn({ ...fields, why: answered.kind }, "An answer to an approval was refused");
     return refusal(whyRefused(answered));
   }
@@ -97,6 +106,12 @@ function decidedBy({ state, decisions, decidedAt }: Approval): string {
   const people = decisions.map(({ by }) => by).join(", ");
   return `It was ${state} by ${state === "approved" ? people : last.by} at ${last.at}; nothing more is needed.`;
 }
+
+const notAmongApprovers: Problem = {
+  status: 403,
+  name: "not-an-approver",
+  title: "This plan asks for other approvers",
+};
 
 const noSuchApproval: Problem = {
   status: 404,

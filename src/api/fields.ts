@@ -89,11 +89,11 @@ function shortened(name: string): string {
 const unwritable = /[\u0000-\u0008\u000b-\u001f\u007f]/;
 
 /** Whether a text can be stored and shown: well-formed Unicode, and no control characters but tabs and line feeds. */
-export function isWritable(value: string): boolean {
+function isWritable(value: string): boolean {
   return value.isWellFormed() && !unwritable.test(value);
 }
 
-export const notWritable = "must not contain control characters";
+const notWritable = "must not contain control characters";
 
 /** Something that a person wrote, without the spaces around it; not empty. */
 export function text(most: number): ZodType<string, string> {

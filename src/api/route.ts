@@ -1,8 +1,8 @@
 /** What a line of the API's route table is: who may call it, and how it answers. */
 
 import type { IncomingMessage, ServerResponse } from "node:http";
-import type { Problem } from "../http/problem.ts";
 import type { Role } from "../domain/role.ts";
+import type { Problem } from "../http/problem.ts";
 
 /** Who calls, by the token that they presented. */
 export interface Caller {

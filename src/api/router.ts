@@ -2,6 +2,7 @@
 
 import type { ServerResponse } from "node:http";
 import { type ErrorRequestHandler, type Request, type RequestHandler, Router } from "express";
+import { isAllowed, type Role } from "../domain/role.ts";
 import { closeUnlessSmall, createBearerCheck, refuseUnauthorized } from "../http/bearer.ts";
 import { type Problem, problems, sendProblem } from "../http/problem.ts";
 import { approvalRoutes } from "./approval-routes.ts";
@@ -9,7 +10,6 @@ import { episodeRoutes } from "./episode-routes.ts";
 import { createBodyReader } from "./fields.ts";
 import { operatingRoutes } from "./operating-routes.ts";
 import { playbookRoutes } from "./playbook-routes.ts";
-import { isAllowed, type Role } from "../domain/role.ts";
 import type { Answer, Caller, Route } from "./route.ts";
 import { runRoutes } from "./run-routes.ts";
 import { createRunStreams } from "./run-streams.ts";

@@ -3,9 +3,10 @@
 import type { AskReason, RunEvent, Trigger } from "../domain/event.ts";
 import type { Json, JsonObject } from "../domain/json.ts";
 import type { Playbook } from "../domain/playbook.ts";
+import type { Role } from "../domain/role.ts";
 import type { RunState, WaitingFor } from "../domain/run.ts";
 import type { FieldProblem } from "../http/problem.ts";
-import type { Role } from "../domain/role.ts";
+import type { Caller } from "./route.ts";
 
 /** A bearer token of the configuration. The name is what the history says about who did something. */
 export interface ApiToken {
@@ -33,17 +34,6 @@ export interface RunRow {
   readonly endedAt: string | null;
 }
 
-/** A run that somebody asks for. */
-export interface RequestedRun {
-  readonly id: string;
-  readonly playbook: string;
-  readonly playbookHash: string;
-  readonly target: string | null;
-  readonly trigger: Extract<Trigger, { readonly kind: "request" }>;
-  readonly inputs: Readonly<Record<string, Json>>;
-  readonly dryRun: boolean;
-}
-
 export type ApprovalState = "pending" | "approved" | "declined" | "expired" | "voided";
 
 /** A change that waits for people, or waited. */
@@ -58,6 +48,8 @@ export interface Approval {
   readonly reasons: readonly AskReason[];
   readonly state: ApprovalState;
   readonly atLeast: number;
+  /** The sets of the configuration's `approvers` that each of them must be in. */
+  readonly approvers: readonly string[];
   readonly requestedBy: string | null;
   readonly requestedAt: string;
   readonly expiresAt: string;
@@ -122,11 +114,6 @@ export interface ApiStore {
     readonly before: string | null;
   }): Promise<readonly EpisodeRow[]>;
   readonly requests: {
-    create(
-      run: RequestedRun,
-      requester: string,
-      idempotencyKey: string | null,
-    ): Promise<{ readonly id: string; readonly created: boolean }>;
     cancel(runId: string, by: string, reason: string): Promise<"cancelling" | "already-ended" | "not-found">;
   };
   readonly approvals: {
@@ -137,6 +124,9 @@ export interface ApiStore {
       readonly by: string;
       readonly reason: string | null;
     }): Promise<Answered>;
+    /** Records in the run's history that somebody who may not decide tried to. */
+    refuse(approval: string, by: string, reason: string): Promise<void>;
+    find(id: string): Promise<Approval | null>;
     list(filter: { readonly state: ApprovalState | null; readonly limit: number }): Promise<readonly Approval[]>;
     ofRun(runId: string): Promise<readonly Approval[]>;
   };
@@ -160,13 +150,30 @@ export interface ApiStore {
   };
 }
 
-/** Checks the inputs of a request against what the playbook declares. */
-export type CheckInputs = (
-  playbook: Playbook,
-  given: unknown,
-) =>
-  | { readonly ok: true; readonly inputs: JsonObject }
-  | { readonly ok: false; readonly problems: readonly FieldProblem[] };
+/** What somebody wants to be run, and what became of it. */
+export type RequestRun = (wanted: {
+  readonly playbook: string;
+  readonly target: string | null;
+  readonly inputs: JsonObject;
+  readonly reason: string;
+  readonly dryRun: boolean;
+  readonly by: string;
+  readonly idempotencyKey: string | null;
+}) => Promise<
+  | {
+      /** `known`: the key stands for a run that was made before, for this or for another request. */
+      readonly kind: "created" | "known";
+      readonly id: string;
+      readonly run: {
+        readonly playbook: string;
+        readonly target: string | null;
+        readonly dryRun: boolean;
+        readonly inputs: Readonly<Record<string, Json>>;
+      };
+    }
+  | { readonly kind: "no-such-playbook" }
+  | { readonly kind: "invalid"; readonly problems: readonly FieldProblem[] }
+>;
 
 export interface ApiLog {
   info(fields: object, message: string): void;
@@ -183,8 +190,10 @@ export interface ApiWorld {
   readonly playbooks: readonly Playbook[];
   /** The playbook with this hash, also one that is not loaded any more; null where it cannot be read. */
   readonly playbookOf: (hash: string) => Promise<Pick<Playbook, "steps"> | null>;
-  readonly targets: readonly { readonly name: string }[];
-  readonly checkInputs: CheckInputs;
+  /** The gate for runs that people ask for. */
+  readonly requestRun: RequestRun;
+  /** Why this caller may not approve what asks for all of these sets of approvers; null: they may. */
+  readonly whyNotApprover: (caller: Caller, approvers: readonly string[]) => string | null;
   readonly store: ApiStore;
   /** Tells the queue that these runs are due. Returns at once and never throws. */
   readonly hint: (runIds: readonly string[]) => void;

@@ -152,7 +152,11 @@ async function fail(
 }
 
 /** What was told once and cannot be brought up to date for good is over; what was tried in vain is a dead letter. */
-function nextState(again: boolean, wasTold: boolean, retryable: boolean): "waiting" | "following" | "delivered" | "dead" {
+function nextState(
+  again: boolean,
+  wasTold: boolean,
+  retryable: boolean,
+): "waiting" | "following" | "delivered" | "dead" {
   if (again) return wasTold ? "following" : "waiting";
   return wasTold && !retryable ? "delivered" : "dead";
 }

@@ -36,6 +36,14 @@ const playbooks: fc.Arbitrary<Playbook> = fc
     cooldownMs: fc.constantFrom(null, 600_000),
     budget: fc.constantFrom([], [{ limit: 3, windowMs: 3_600_000 }]),
     verify: fc.constantFrom([], [check()], [check(), check({ withinMs: 20_000, everyMs: 3_000 })]),
+    announce: fc.constantFrom("never" as const, "now" as const, "before" as const),
+    notify: fc.constantFrom(
+      [],
+      [
+        { contact: "monitoring", if: null, needs: [] },
+        { contact: "paging", if: "steps.s0.bad", needs: ["s0"] },
+      ],
+    ),
   })
   .map(playbook);
 
@@ -77,6 +85,7 @@ function simulate(of: Playbook, dryRun: boolean, numbers: readonly number[]): Si
       history: [...history],
       holdsTarget: draw(true, true, true, false),
       paused: draw(false, false, false, true),
+      announcements: draw(null, { places: ["slack"], leadMs: 60_000 }),
     };
     const decision = decide(run, now);
     decisions.push({ decision, run, now });
@@ -179,6 +188,20 @@ function simulate(of: Playbook, dryRun: boolean, numbers: readonly number[]): Si
       case "end":
         happen(happened.ended(decision.outcome));
         break;
+      case "check-approvers":
+        happen(
+          happened.approversChecked(draw(true, true, true, false), {
+            approval: decision.approval,
+            step: decision.step.id,
+          }),
+        );
+        break;
+      case "announce":
+        happen(happened.announcing(new Date(decision.notBefore).toISOString(), { step: decision.step.id }));
+        break;
+      case "notify":
+        happen(happened.notifying(decision.entry));
+        break;
       default:
         decision satisfies never;
     }
@@ -226,6 +249,7 @@ describe("decide, for any legal history", () => {
             history: history.slice(0, length),
             holdsTarget: true,
             paused: false,
+            announcements: null,
           };
           expect(typeof decide(run, now).do).toBe("string");
         }
@@ -335,6 +359,29 @@ describe("decide, for any legal history", () => {
       for (const { decision, run } of decisions) {
         if (decision.do !== "end" || progressOf(run.history).takeovers > mostTakeovers) continue;
         expect(pendingApproval(run.history)).toBeNull();
+      }
+    });
+  });
+
+  test("makes no first change before it was announced, nor before the time that the announcement names", () => {
+    always(({ decisions }) => {
+      for (const { decision, run, now } of decisions) {
+        if (decision.do !== "apply" || !run.announcements || run.playbook.announce === "never") continue;
+        const { announcement, steps } = progressOf(run.history);
+        if ([...steps.values()].some(({ state, doubts }) => state === "done" || doubts > 0)) continue;
+        expect(now).toBeGreaterThanOrEqual(Date.parse(announcement?.notBefore ?? "9999-01-01"));
+      }
+    });
+  });
+
+  test("applies what people approved only where they were just found to be still allowed to", () => {
+    always(({ decisions }) => {
+      for (const { decision, run, now } of decisions) {
+        if (decision.do !== "apply") continue;
+        const step = progressOf(run.history).steps.get(decision.step.id);
+        if (step?.approval?.state !== "approved") continue;
+        expect(step.approvers?.allowed).toBe(true);
+        expect(now - Date.parse(step.approvers?.at ?? "1970-01-01")).toBeLessThan(5_000);
       }
     });
   });

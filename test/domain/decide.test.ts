@@ -16,8 +16,12 @@ import {
 } from "../support/builders.ts";
 
 const {
+  announced,
+  announcing,
+  answerRefused,
   approved,
   approvedInPart,
+  approversChecked,
   cancelled,
   checked,
   declined,
@@ -27,10 +31,14 @@ const {
   failed,
   finished,
   inDoubt,
+  notAnnounced,
+  notifying,
   observed,
   planned,
   probed,
   railsChecked,
+  recovered,
+  recoveryChecked,
   requested,
   resolved,
   skipped,
@@ -51,6 +59,7 @@ interface Row {
 }
 
 const atMs = (seconds: number): number => begin + seconds * 1_000;
+const announcements = { places: ["slack", "status-page"], leadMs: 300_000 };
 const stepOf = (id: string) => expect.objectContaining({ id });
 const end = (outcome: Outcome, reason?: string) =>
   reason === undefined ? { do: "end", outcome } : { do: "end", outcome, reason: expect.stringContaining(reason) };
@@ -196,15 +205,46 @@ const rows: readonly Row[] = [
   {
     name: "an approval that came in time is good after its expiry",
     playbook: asking,
-    past: [planned(), requested(), 599, approved(), planned()],
+    past: [planned(), requested(), 599, approved(), planned(), 900, approversChecked()],
     at: 900,
     decided: apply,
   },
   {
     name: "the same digest again is applied",
     playbook: asking,
-    past: [planned(), requested(), approved(), planned("d1")],
+    past: [planned(), requested(), approved(), planned("d1"), approversChecked()],
     decided: apply,
+  },
+  {
+    name: "those who approved are looked up again before the same digest is applied",
+    playbook: asking,
+    past: [planned(), requested({ atLeast: 2 }), approvedInPart({ by: "bob" }), approved(), planned("d1")],
+    decided: { do: "check-approvers", step: stepOf("change"), approval: "a1", by: ["bob", "ann"] },
+  },
+  {
+    name: "that they may still approve holds for a few seconds only",
+    playbook: asking,
+    past: [planned(), requested(), approved(), planned("d1"), approversChecked()],
+    at: 6,
+    decided: { do: "check-approvers" },
+  },
+  {
+    name: "an approver who may not approve any more voids the approval",
+    playbook: asking,
+    past: [planned(), requested(), approved(), planned("d1"), approversChecked(false)],
+    decided: {
+      do: "void",
+      step: stepOf("change"),
+      approval: "a1",
+      reason: "ann is not among the approvers any more",
+    },
+  },
+  {
+    name: "who may not decide and tries to changes nothing",
+    playbook: asking,
+    past: [planned(), requested(), answerRefused()],
+    at: 5,
+    decided: wait("approval", 600),
   },
   {
     name: "another digest voids the approval",
@@ -235,6 +275,7 @@ const rows: readonly Row[] = [
       requested({ approval: "a2", digest: "d2" }),
       approved({ approval: "a2" }),
       planned("d2"),
+      approversChecked(true, { approval: "a2" }),
     ],
     decided: apply,
   },
@@ -337,7 +378,7 @@ const rows: readonly Row[] = [
   {
     name: "an approved step is not stopped by rails that people saw",
     playbook: railed,
-    past: [planned(), railsChecked([3]), requested(), approved(), planned()],
+    past: [planned(), railsChecked([3]), requested(), approved(), planned(), 3_600, approversChecked()],
     at: 3_600,
     decided: apply,
   },
@@ -412,7 +453,17 @@ const rows: readonly Row[] = [
   {
     name: "the retry of an approved apply needs no second approval for the same digest",
     playbook: asking,
-    past: [planned(), requested(), approved(), planned(), started(), failed("apply"), 2, planned("d1")],
+    past: [
+      planned(),
+      requested(),
+      approved(),
+      planned(),
+      started(),
+      failed("apply"),
+      2,
+      planned("d1"),
+      approversChecked(),
+    ],
     at: 2,
     decided: apply,
   },
@@ -456,7 +507,7 @@ const rows: readonly Row[] = [
   {
     name: "an approved step in doubt is applied again with the approved digest",
     playbook: asking,
-    past: [planned(), requested(), approved(), planned(), started(), takenOver(), planned("d1")],
+    past: [planned(), requested(), approved(), planned(), started(), takenOver(), planned("d1"), approversChecked()],
     decided: apply,
   },
   {
@@ -529,7 +580,7 @@ const rows: readonly Row[] = [
     past: [
       planned("d", ["x"], "first"),
       started("d", "first"),
-      finished("first"),
+      finished(),
       planned(),
       started(),
       inDoubt(),
@@ -996,6 +1047,161 @@ const rows: readonly Row[] = [
     decided: end("cancelled"),
   },
 
+  // Announcing
+  {
+    name: "the first change is announced before it is applied",
+    past: [planned()],
+    run: { announcements },
+    decided: { do: "announce", step: stepOf("change"), places: ["slack", "status-page"], notBefore: atMs(0) },
+  },
+  {
+    name: "a run whose playbook announces nothing applies at once",
+    playbook: playbook({ announce: "never" }),
+    past: [planned()],
+    run: { announcements },
+    decided: apply,
+  },
+  {
+    name: "a dry run announces nothing",
+    past: [planned()],
+    run: { announcements, dryRun: true },
+    decided: end("nothing-to-do"),
+  },
+  {
+    name: "what asks is announced only once it is approved",
+    playbook: asking,
+    past: [planned()],
+    run: { announcements },
+    decided: { do: "ask" },
+  },
+  {
+    name: "what is approved is announced before those who approved are looked up again",
+    playbook: asking,
+    past: [planned(), requested(), approved(), planned()],
+    run: { announcements },
+    decided: { do: "announce" },
+  },
+  {
+    name: "a change waits until its announcement stands everywhere",
+    past: [planned(), announcing(timeAt(0), { places: ["slack", "status-page"] }), announced()],
+    at: 1,
+    run: { announcements },
+    decided: wait("announcement", 10),
+  },
+  {
+    name: "a change goes on once its announcement stands, or was given up, everywhere",
+    past: [
+      planned(),
+      announcing(timeAt(0), { places: ["slack", "status-page"] }),
+      announced(),
+      notAnnounced("status-page"),
+    ],
+    at: 1,
+    run: { announcements },
+    decided: apply,
+  },
+  {
+    name: "a change does not wait for ever for a place that is away",
+    past: [planned(), announcing()],
+    at: 10,
+    run: { announcements },
+    decided: apply,
+  },
+  {
+    name: "a change that is announced before waits for the lead time",
+    playbook: playbook({ announce: "before" }),
+    past: [planned()],
+    run: { announcements },
+    decided: { do: "announce", notBefore: atMs(300) },
+  },
+  {
+    name: "the lead time passes even though the announcement stands",
+    playbook: playbook({ announce: "before" }),
+    past: [planned(), announcing(timeAt(300)), announced()],
+    at: 1,
+    run: { announcements },
+    decided: wait("lead-time", 300),
+  },
+  {
+    name: "after the lead time the step is planned again",
+    playbook: playbook({ announce: "before" }),
+    past: [planned(), announcing(timeAt(300)), announced()],
+    at: 300,
+    run: { announcements },
+    decided: plan,
+  },
+  {
+    name: "planned again after the lead time, the step is applied",
+    playbook: playbook({ announce: "before" }),
+    past: [planned(), announcing(timeAt(300)), announced(), 300, planned()],
+    at: 301,
+    run: { announcements },
+    decided: apply,
+  },
+  {
+    name: "a run announces once, not each of its changes",
+    playbook: two,
+    past: [planned(), announcing(), announced(), started(), finished(), planned("d1", ["y"], "second")],
+    at: 1,
+    run: { announcements },
+    decided: { do: "apply", step: stepOf("second") },
+  },
+  {
+    name: "an alert that resolves during the lead time ends the run before anything is changed",
+    playbook: playbook({ announce: "before" }),
+    past: [planned(), announcing(timeAt(300)), announced(), resolved()],
+    at: 2,
+    run: { announcements },
+    decided: end("resolved"),
+  },
+
+  // Notifying
+  {
+    name: "an entry of notify without a condition is told before anything else",
+    playbook: playbook({ notify: [{ contact: "monitoring", if: null, needs: [] }] }),
+    decided: { do: "notify", entry: 0 },
+  },
+  {
+    name: "people are told while the kill switch is on, too",
+    playbook: playbook({ notify: [{ contact: "monitoring", if: null, needs: [] }] }),
+    run: { paused: true },
+    decided: { do: "notify", entry: 0 },
+  },
+  {
+    name: "each entry of notify is decided once",
+    playbook: playbook({ notify: [{ contact: "monitoring", if: null, needs: [] }] }),
+    past: [notifying(0)],
+    decided: plan,
+  },
+  {
+    name: "an entry that needs a step waits for it",
+    playbook: playbook({
+      steps: [observeStep("look"), changeStep("change")],
+      notify: [{ contact: "paging", if: "steps.look.bad", needs: ["look"] }],
+    }),
+    decided: { do: "observe" },
+  },
+  {
+    name: "an entry that needs a step is decided once that step is over",
+    playbook: playbook({
+      steps: [observeStep("look"), changeStep("change")],
+      notify: [{ contact: "paging", if: "steps.look.bad", needs: ["look"] }],
+    }),
+    past: [observed("look")],
+    decided: { do: "notify", entry: 0 },
+  },
+  {
+    name: "a dry run notifies nobody",
+    playbook: playbook({ notify: [{ contact: "monitoring", if: null, needs: [] }] }),
+    run: { dryRun: true },
+    decided: plan,
+  },
+  {
+    name: "what is measured and found after the end moves nothing",
+    past: [ended("failed"), resolved(), recoveryChecked(false), recoveryChecked(), recovered()],
+    decided: { do: "nothing" },
+  },
+
   // The end
   { name: "what has ended has ended", past: [...doneUntil(1), ended()], decided: { do: "nothing" } },
   { name: "a resolve after the end changes nothing", past: [ended("failed"), resolved()], decided: { do: "nothing" } },
@@ -1044,6 +1250,12 @@ describe("decide", () => {
       escalated: true,
       ended: true,
       "set-aside": true,
+      "answer-refused": true,
+      "approvers-checked": true,
+      announcing: true,
+      notifying: true,
+      "recovery-checked": true,
+      recovered: true,
       told: true,
       "not-told": true,
       acknowledged: true,
@@ -1053,6 +1265,9 @@ describe("decide", () => {
       plan: true,
       "check-rails": true,
       ask: true,
+      notify: true,
+      announce: true,
+      "check-approvers": true,
       expire: true,
       void: true,
       apply: true,
@@ -1068,6 +1283,8 @@ describe("decide", () => {
       target: true,
       switch: true,
       retry: true,
+      announcement: true,
+      "lead-time": true,
     } as const satisfies Record<Extract<Decision, { do: "wait" }>["for"], true>;
     const outcomes = {
       fixed: true,

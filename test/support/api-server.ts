@@ -1,15 +1,15 @@
 /** The REST API on a real HTTP server and the real store, with a worker's pen for the histories that tests need. */
 
 import { type ClientRequest, request as httpRequest, type IncomingHttpHeaders, type IncomingMessage } from "node:http";
-
-import type { Role } from "../../src/domain/role.ts";
 import { type Api, createApi } from "../../src/api/router.ts";
 import type { ApiWorld } from "../../src/api/world.ts";
+import { type ApproverSet, whyNotApprover } from "../../src/domain/approver.ts";
 import type { Happening } from "../../src/domain/event.ts";
 import type { ChangeStep, ObserveStep, Playbook } from "../../src/domain/playbook.ts";
+import type { Role } from "../../src/domain/role.ts";
 import { startHttpServer } from "../../src/http/server.ts";
 import { newId } from "../../src/ids.ts";
-import { checkInputs } from "../../src/playbooks/inputs.ts";
+import { createRequestRun } from "../../src/playbooks/request.ts";
 import { createAppend, type Standing } from "../../src/store/append.ts";
 import { createApprovals } from "../../src/store/approvals.ts";
 import { createClaims } from "../../src/store/claim.ts";
@@ -75,6 +75,11 @@ export function playbook(changes: Partial<Playbook> = {}): Playbook {
     ...changes,
   };
 }
+
+/** The set that an approval may ask for: the chief's token is in it. */
+const approverSets: ReadonlyMap<string, ApproverSet> = new Map([
+  ["chiefs", { name: "chiefs", users: [], groups: [], tokens: ["chief"] }],
+]);
 
 const dose = { type: "integer", description: null, default: 1, required: false } as const;
 const note = { type: "string", description: null, default: null, required: true } as const;
@@ -152,20 +157,29 @@ export async function startApiServer(changes: Partial<ApiWorld> = {}): Promise<A
     void lines.push({ level, fields: { ...fields }, message });
   const log = { info: write("info"), warn: write("warn"), error: write("error") };
   const reads = createReads(database);
+  const requests = createRequests(database, Date.now);
+  const hint = (ids: readonly string[]) => void hinted.push(...ids);
   const api = createApi({
     tokens,
     playbooks,
     playbookOf: async (hash) => playbooks.find((one) => one.hash === hash) ?? null,
-    targets: [{ name: "ward" }, { name: "clinic" }],
-    checkInputs,
+    requestRun: createRequestRun({
+      playbooks: changes.playbooks ?? playbooks,
+      targets: [{ name: "ward" }, { name: "clinic" }],
+      store: requests.create,
+      hint,
+      newId,
+      log,
+    }),
+    whyNotApprover: ({ who, role }, approvers) => whyNotApprover({ who, role, groups: [] }, approvers, approverSets),
     store: {
       ...reads,
-      requests: createRequests(database, Date.now),
+      requests,
       approvals: createApprovals(database),
       escalations: createEscalations(database, newId),
       switches: createSwitches(database),
     },
-    hint: (ids) => void hinted.push(...ids),
+    hint,
     newId,
     readiness: createReadiness({ store: reads.ping, queue: async () => {} }),
     metrics: createMetrics(),

@@ -81,7 +81,16 @@ export function historyOf(...entries: readonly (number | Happening)[]): readonly
 
 /** A run whose worker holds the target's lock while the kill switch is off. */
 export function runOf(of: Playbook, history: readonly RunEvent[], over: Partial<Run> = {}): Run {
-  return { id: "run", playbook: of, dryRun: false, history, holdsTarget: true, paused: false, announcements: null, ...over };
+  return {
+    id: "run",
+    playbook: of,
+    dryRun: false,
+    history,
+    holdsTarget: true,
+    paused: false,
+    announcements: null,
+    ...over,
+  };
 }
 
 /** What is decided `seconds` after the beginning. */
@@ -165,6 +174,49 @@ export const happened = {
     reason,
     state: "declined",
   }),
+  /** Those who approved may, or may not, still do so. */
+  approversChecked: (allowed = true, { approval = "a1", step = "change" } = {}): Happening => ({
+    type: "approvers-checked",
+    step,
+    approval,
+    allowed,
+    reason: allowed ? null : "ann is not among the approvers any more",
+  }),
+  answerRefused: (step = "change"): Happening => ({
+    type: "answer-refused",
+    step,
+    approval: "a1",
+    by: "eve",
+    reason: "has the role viewer",
+  }),
+  announcing: (notBefore = timeAt(0), { step = "change", places = ["slack"] } = {}): Happening => ({
+    type: "announcing",
+    step,
+    effects: ["would change"],
+    places,
+    notBefore,
+  }),
+  announced: (way = "slack"): Happening => ({ type: "told", way, level: 1, to: way, topic: "announcement" }),
+  notAnnounced: (way = "slack"): Happening => ({
+    type: "not-told",
+    way,
+    level: 1,
+    reason: "it is away",
+    topic: "announcement",
+  }),
+  notifying: (entry = 0): Happening => ({
+    type: "notifying",
+    entry,
+    contact: "monitoring",
+    ways: ["email"],
+    reason: null,
+  }),
+  recoveryChecked: (passed = true): Happening => ({
+    type: "recovery-checked",
+    passed,
+    reason: passed ? null : "it does not hold",
+  }),
+  recovered: (): Happening => ({ type: "recovered", reason: "the alert resolved, and every check holds" }),
   expired: (approval = "a1", step = "change"): Happening => ({ type: "approval-expired", step, approval }),
   voided: (approval = "a1", step = "change"): Happening => ({
     type: "approval-voided",
