@@ -77,27 +77,22 @@ function checkBlock(block: Fields, at: string, problems: string[]): void {
   };
   const allowed = ["type", "block_id", ...(known[String(block["type"])] ?? [])];
   for (const name of Object.keys(block)) {
-    if (!allowed.includes(name)) problems.push(`no more than allowed: ${name} [json-pointer:${at}/${name}]`);
+    if (!allowed.includes(name)) problems.push(`additional property: ${name} [json-pointer:${at}/${name}]`);
   }
-  switch (block["type"]) {
-    case "section":
-      return checkSection(block, at, problems);
-    case "header":
-      return plain(block["text"], 150, `${at}/text`, problems);
-    case "context":
-      return checkElements(block, 10, ["plain_text", "mrkdwn", "image"], at, problems);
-    case "actions":
-      return checkElements(block, 25, ["button", "static_select", "overflow", "users_select"], at, problems);
-    case "input":
-      return checkInput(block, at, problems);
-    case "image":
-      return required(block["image_url"], 3_000, `${at}/image_url`, problems);
-    case "markdown":
-      return required(block["text"], 12_000, `${at}/text`, problems);
-    default:
-      return;
-  }
+  checks[String(block["type"])]?.(block, at, problems);
 }
+
+const checks: Readonly<Record<string, (block: Fields, at: string, problems: string[]) => void>> = {
+  section: checkSection,
+  header: (block, at, problems) => plain(block["text"], 150, `${at}/text`, problems),
+  context: (block, at, problems) => checkElements(block, 10, ["plain_text", "mrkdwn", "image"], at, problems),
+  actions: (block, at, problems) => checkElements(block, 25, interactive, at, problems),
+  input: checkInput,
+  image: (block, at, problems) => required(block["image_url"], 3_000, `${at}/image_url`, problems),
+  markdown: (block, at, problems) => required(block["text"], 12_000, `${at}/text`, problems),
+};
+
+const interactive = ["button", "static_select", "overflow", "users_select"];
 
 function checkSection(block: Fields, at: string, problems: string[]): void {
   const { text, fields, accessory } = block;

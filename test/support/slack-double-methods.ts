@@ -217,11 +217,10 @@ function viewsOpen(workspace: Workspace, args: Fields): Fields {
 }
 
 function viewsUpdate(workspace: Workspace, args: Fields): Fields {
-  const found = workspace.views.find(
-    (one) =>
-      one.id === args["view_id"] || (args["external_id"] && one.view["external_id"] === args["external_id"]) === true,
-  );
-  if (!found || found.state !== "open") return refused("not_found");
+  const { view_id: id, external_id: external } = args;
+  const isAsked = (one: SlackView) => (id === undefined ? one.view["external_id"] === external : one.id === id);
+  const found = id === undefined && external === undefined ? undefined : workspace.views.find(isAsked);
+  if (found?.state !== "open") return refused("not_found");
   if (args["hash"] !== undefined && args["hash"] !== found.hash) return refused("hash_conflict");
   const wrong = refusalOfView(args["view"]);
   if (wrong) return refused(wrong.error, wrong.messages);

@@ -380,8 +380,10 @@ function submitted(view: SlackView, body: string): void {
 /** A `response_url`: five uses, as Slack documents. The half hour is not kept here. */
 function respond(workspace: Workspace, path: string, raw: string, response: ServerResponse): void {
   const url = workspace.responseUrls.get(path);
-  if (!url) return json(response, { ok: false, error: "expired_url" }, 404);
-  if (url.left === 0) return json(response, { ok: false, error: "used_url" }, 404);
+  if (!url || url.left === 0) {
+    json(response, { ok: false, error: url ? "used_url" : "expired_url" }, 404);
+    return;
+  }
   url.left -= 1;
   say(workspace, "response_url", url, raw);
   response.writeHead(200, { "content-type": "text/html" }).end("ok");
@@ -397,7 +399,10 @@ function say(
   const text = String(said["text"] ?? (Object.keys(said).length === 0 ? body : ""));
   const blocks = Array.isArray(said["blocks"]) ? said["blocks"].filter(isFields) : [];
   const original = place.ts === null ? undefined : messageOf(workspace, place.channel, place.ts);
-  if (said["replace_original"] === true && original) return edit(original, text, blocks);
+  if (said["replace_original"] === true && original) {
+    edit(original, text, blocks);
+    return;
+  }
   if (said["delete_original"] === true && original) {
     return void workspace.messages.splice(workspace.messages.indexOf(original), 1);
   }
@@ -422,22 +427,16 @@ function say(
 }
 
 function failWith(failure: SlackFailure, request: IncomingMessage, response: ServerResponse): void {
-  if (failure === "hang") return;
-  if (failure === "reset") return void request.socket.destroy();
-  if (failure === "hang-in-body") {
-    response.writeHead(200, { "content-type": "application/json" }).write('{"ok":');
-    return;
-  }
-  if (failure === "not-json") return void response.writeHead(200, { "content-type": "text/html" }).end("<html>hello");
+  const html = { "content-type": "text/html" };
+  if (failure === "reset") request.socket.destroy();
+  if (failure === "hang-in-body") response.writeHead(200, { "content-type": "application/json" }).write('{"ok":');
+  if (failure === "not-json") response.writeHead(200, html).end("<html>hello");
   if (typeof failure !== "object") return;
-  if ("error" in failure) return json(response, { ok: false, error: failure.error });
-  if ("retryAfter" in failure) {
-    response.setHeader("retry-after", String(failure.retryAfter));
-    return json(response, { ok: false, error: "ratelimited" }, 429);
-  }
-  if ("status" in failure) {
-    response.writeHead(failure.status, { "content-type": "text/html" }).end("<html>upstream connect error</html>");
-  }
+  if ("error" in failure) json(response, { ok: false, error: failure.error });
+  if ("status" in failure) response.writeHead(failure.status, html).end("<html>upstream connect error</html>");
+  if (!("retryAfter" in failure)) return;
+  response.setHeader("retry-after", String(failure.retryAfter));
+  json(response, { ok: false, error: "ratelimited" }, 429);
 }
 
 /** Slack takes JSON, and forms in which what is no text is JSON. */
