@@ -75,6 +75,9 @@ test("a playbook without a mistake has no problem and its defaults filled in", (
       },
     ],
     escalate: null,
+    announce: "now",
+    notify: [],
+    approvals: { atLeast: null, expireAfterMs: null, by: null },
   });
 });
 
@@ -120,7 +123,7 @@ escalate: database
     onResolved: "finish",
     steps: [{ approval: "always", timeoutMs: 300_000, risk: "high", repeat: "once" }],
     verify: [{ withinMs: 600_000, everyMs: 2_000, timeoutMs: 3_000 }],
-    escalate: "database",
+    escalate: { policy: "database", holdMs: null },
   });
   expect(compiled.ok && compiled.loaded.matchers).toBeNull();
 });
@@ -513,8 +516,8 @@ describe("the folder of playbooks", () => {
   });
   afterEach(() => rm(folder, { recursive: true }));
 
-  test("every *.yaml in it is read, in the order of the names, and nothing else", async () => {
-    for (const name of ["b.yaml", "a.yaml", "c.yml", "playbook.schema.json", ".hidden.yaml"]) {
+  test("every *.yaml in it is read, in the order of the names, and nothing else; what only looks like one is named", async () => {
+    for (const name of ["b.yaml", "a.yaml", "c.yml", "D.YAML", "playbook.schema.json", ".hidden.yaml"]) {
       await writeFile(join(folder, name), name);
     }
     const { files, problems } = await readPlaybookFolder(folder);
@@ -522,7 +525,14 @@ describe("the folder of playbooks", () => {
       { file: join(folder, "a.yaml"), text: "a.yaml" },
       { file: join(folder, "b.yaml"), text: "b.yaml" },
     ]);
-    expect(problems).toEqual([]);
+    expect(problems).toEqual(
+      ["D.YAML", "c.yml"].map((name) => ({
+        file: join(folder, name),
+        line: 1,
+        message: "the file is not read: the names of playbooks end with .yaml; rename it, or move it elsewhere",
+        severity: "warning",
+      })),
+    );
   });
 
   test("a missing folder and a file that cannot be read are problems", async () => {
