@@ -6,7 +6,8 @@ import type { ActionContext, ChangeAction, Failure, Outcome, Planned } from "../
 import type { PostgresTarget } from "../../domain/target.ts";
 import { cancellable } from "./cancellable.ts";
 import { type Query, withClient } from "./connect.ts";
-import { shorten, showQuery } from "./query-text.ts";
+import { columns, describeSession, exactTime, type PlannedQuery, pids, type ShownSession } from "./planned-query.ts";
+import { showQuery } from "./query-text.ts";
 import { missingRights } from "./rights.ts";
 
 const settleMs = 5_000;
@@ -21,18 +22,11 @@ const input = z.strictObject({
 
 type Input = z.output<typeof input>;
 
-/** One query of one session. The times are text in UTC with microseconds: a Date would lose them and never match. */
-type PlannedQuery = { readonly pid: number; readonly backendStart: string; readonly queryStart: string };
-
 /** Which queries are cancelled, the longest-running first: what identifies them and nothing that changes with time. */
 export type CancelPlan = { readonly queries: readonly PlannedQuery[] };
 
-interface Found extends PlannedQuery {
-  readonly user: string;
-  readonly database: string;
+interface Found extends PlannedQuery, ShownSession {
   readonly since: string;
-  readonly application: string;
-  readonly query: string;
   readonly matched: number;
 }
 
@@ -79,14 +73,8 @@ function findQueries(query: Query, postgres: PostgresTarget, input: Input): Prom
   );
 }
 
-function exactTime(column: string): string {
-  return `to_char(${column} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')`;
-}
-
 function describeEffect(found: Found): string {
-  const session = `user ${shorten(found.user, 63)}, database ${shorten(found.database, 63)}`;
-  const application = found.application === "" ? "" : `, application ${shorten(found.application, 63)}`;
-  return `cancel pid ${found.pid} (${session}${application}), running since ${found.since} UTC: ${showQuery(found.query)}`;
+  return `cancel pid ${found.pid} (${describeSession(found)}), running since ${found.since} UTC: ${showQuery(found.query)}`;
 }
 
 async function apply(plan: CancelPlan, context: ActionContext): Promise<Outcome> {
@@ -158,16 +146,4 @@ function stillRunningFailure(left: readonly PlannedQuery[], sent: number, signal
       "Some code does not react to a cancel: look at these sessions, or terminate them.",
     retryable: false,
   };
-}
-
-function columns(queries: readonly PlannedQuery[]): [number[], string[], string[]] {
-  return [
-    queries.map(({ pid }) => pid),
-    queries.map(({ backendStart }) => backendStart),
-    queries.map(({ queryStart }) => queryStart),
-  ];
-}
-
-function pids(queries: readonly PlannedQuery[]): number[] {
-  return queries.map(({ pid }) => pid);
 }

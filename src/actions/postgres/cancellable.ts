@@ -1,10 +1,12 @@
 /**
- * Which queries may be cancelled at all: the one guard that both planning and applying use. Every condition is
- * positive, so that what is not known (NULL, for want of rights) is left alone.
+ * Which queries may be cancelled and which sessions terminated at all: the one guard that both planning and applying
+ * use. Every condition is positive, so that what is not known (NULL, for want of rights) is left alone.
  */
 
 // What an application runs. Everything else (DDL, VACUUM, COPY, CALL, DO, EXPLAIN …) is left alone.
 const firstWords = "select|with|insert|update|delete|merge|values|table|fetch|execute|begin|start";
+// What an application sends last before it leaves a transaction idle.
+const idleWords = `${firstWords}|savepoint|release|rollback|set|show|declare|close|deallocate`;
 // A query of several statements is left alone where one of the later ones may be of those others.
 const laterWords =
   "create|alter|drop|truncate|reindex|vacuum|cluster|refresh|repack|analyze|copy|comment|grant|revoke|reassign|security|import|call|do|prepare|checkpoint|lock";
@@ -20,9 +22,18 @@ const beforeFirstWord = String.raw`(\s|\(|--[^\n\r]*[\n\r]|/\*([^*/]|\*(?!/)|/(?
  * A condition on `a`, a row of pg_stat_activity, and `r`, its row of pg_roles. `$1` are the allowed users and `$2` the
  * allowed databases, both `text[]`.
  */
-export const cancellable = `
+export const cancellable = guard("a.state = 'active'", firstWords);
+
+/** The same of sessions that sit idle in a transaction, which cannot be cancelled. */
+export const idleInTransaction = guard(
+  "a.state IN ('idle in transaction', 'idle in transaction (aborted)')",
+  idleWords,
+);
+
+function guard(state: string, words: string): string {
+  return `
       a.backend_type = 'client backend'
-  AND a.state = 'active'
+  AND ${state}
   AND a.usename::text = ANY($1::text[])
   AND a.datname::text = ANY($2::text[])
   AND a.pid <> pg_backend_pid()
@@ -30,7 +41,7 @@ export const cancellable = `
   AND NOT r.rolsuper
   AND NOT r.rolreplication
   AND a.application_name !~* '^(${programs})'
-  AND a.query ~* '^${beforeFirstWord}(${firstWords})\\M'
+  AND a.query ~* '^${beforeFirstWord}(${words})\\M'
   AND a.query !~* ';.*\\m(${laterWords})\\M'
   -- A text that was cut (between two characters, so up to three bytes early) does not show all of its statements.
   AND (strpos(a.query, ';') = 0
@@ -53,3 +64,4 @@ export const cancellable = `
     SELECT FROM pg_locks l WHERE l.pid = a.pid AND l.locktype = 'relation'
       AND l.mode IN ('ShareUpdateExclusiveLock', 'ShareLock', 'ShareRowExclusiveLock', 'ExclusiveLock',
                      'AccessExclusiveLock'))`;
+}
