@@ -5,26 +5,23 @@ import { hostname } from "node:os";
 import { join } from "node:path";
 import { createActions } from "./actions/registry.ts";
 import { createApi } from "./api/router.ts";
+import { openSlack, peopleOf, type SlackParts, startTelling } from "./app-people.ts";
 import type { Config } from "./config/config.ts";
 import { type Outline, outlineOf } from "./config/outline.ts";
 import { isPausedByFile } from "./config/pause-file.ts";
 import type { ActionRegistry } from "./domain/action.ts";
+import { whyNotApprover } from "./domain/approver.ts";
 import { startHttpServer } from "./http/server.ts";
 import { newId } from "./ids.ts";
 import type { Logger } from "./log.ts";
-import { openDesk } from "./oncall/desk.ts";
-import { createEmail } from "./oncall/email.ts";
-import { noticeOf } from "./oncall/notice.ts";
-import { createPagerDuty } from "./oncall/pagerduty.ts";
-import { createReach, levelsOf } from "./oncall/reach.ts";
 import { createAccept } from "./playbooks/accept.ts";
 import { drive } from "./playbooks/drive.ts";
-import { checkInputs } from "./playbooks/inputs.ts";
 import { createLeases } from "./playbooks/leases.ts";
 import { createLibrary } from "./playbooks/library.ts";
 import { compilePlaybook, type LoadedPlaybook, loadPlaybooks, readPlaybookFolder } from "./playbooks/load.ts";
 import { createMatchIndex } from "./playbooks/match.ts";
 import type { PlaybookWorld } from "./playbooks/read-playbook.ts";
+import { createRequestRun } from "./playbooks/request.ts";
 import type { Checkpoint, World } from "./playbooks/world.ts";
 import { type Backend, openBackend } from "./queue/backend.ts";
 import { createDispatch, type Dispatch } from "./queue/dispatch.ts";
@@ -34,14 +31,14 @@ import { createApprovals } from "./store/approvals.ts";
 import { createClaims } from "./store/claim.ts";
 import { connect, type Database } from "./store/connect.ts";
 import { createDue, type Due } from "./store/due.ts";
-import { createEscalations, type Escalations } from "./store/escalations.ts";
+import { createEscalations } from "./store/escalations.ts";
 import { migrate, migrateWhenReachable } from "./store/migrate.ts";
 import { isOutage } from "./store/outage.ts";
-import { createOutbox, type Outbox } from "./store/outbox.ts";
+import { createOutbox } from "./store/outbox.ts";
 import { openOwnDatabase } from "./store/own-database.ts";
 import { createPlaybookVersions } from "./store/playbook-versions.ts";
 import { createReadRails } from "./store/rails.ts";
-import { createReads, type Reads } from "./store/reads.ts";
+import { createReads } from "./store/reads.ts";
 import { createReceive } from "./store/receive.ts";
 import { createRequests } from "./store/requests.ts";
 import { createSwitches } from "./store/switches.ts";
@@ -119,7 +116,7 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
     metrics.observe({
       oldestDueSeconds: due.oldestSeconds,
       approvalsPending: approvals.pending,
-      deadNotices: outbox.dead,
+      deadNotices: async () => (await outbox.troubles()).dead,
     });
 
     const backend = openBackend({
@@ -144,10 +141,24 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
       },
     });
 
+    const slack = openSlack(config);
     if (options.role !== "receiver") {
-      const worker = startDriving({ config, options, database, backend, dispatch, library, due, metrics, stopSignals });
-      const desk = startDesk({ config, log, escalations, outbox, reads, metrics });
-      doors.push(worker.stop, desk.stop);
+      const telling = startTelling({ config, log, database, escalations, outbox, reads, metrics, library, slack });
+      const { nudge } = telling;
+      const worker = startDriving({
+        config,
+        options,
+        database,
+        backend,
+        dispatch,
+        library,
+        due,
+        metrics,
+        stopSignals,
+        slack,
+        nudge,
+      });
+      doors.push(worker.stop, telling.stop);
     }
 
     const accept = createAccept({
@@ -163,17 +174,28 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
       queue: async () => {
         if ((await dispatch.check()) === "degraded") throw new Error("the queue does not answer");
       },
+      outbox: outbox.troubles,
+    });
+    const requests = createRequests(database, Date.now);
+    const requestRun = createRequestRun({
+      playbooks: loaded.playbooks.map(({ playbook }) => playbook),
+      targets: config.targets,
+      store: requests.create,
+      hint: dispatch.hint,
+      newId,
+      log,
     });
     const api = createApi({
       tokens: config.api.tokens.map(({ name, role, secret }) => ({ name, role, secret: secret.reveal() })),
       limitBytes: config.limits.apiBodyBytes,
       playbooks: loaded.playbooks.map(({ playbook }) => playbook),
       playbookOf: async (hash) => (await library(hash))?.playbook ?? null,
-      targets: config.targets,
-      checkInputs,
+      requestRun,
+      whyNotApprover: ({ who, role }, approvers) =>
+        whyNotApprover({ who, role, groups: [] }, approvers, config.approvers),
       store: {
         ...reads,
-        requests: createRequests(database, Date.now),
+        requests,
         approvals,
         escalations,
         switches: createSwitches(database),
@@ -221,8 +243,10 @@ function startDriving(parts: {
   readonly due: Due;
   readonly metrics: Metrics;
   readonly stopSignals: { readonly soft: AbortController; readonly hard: AbortController };
+  readonly slack: SlackParts | null;
+  readonly nudge: () => void;
 }): { stop(): Promise<void> } {
-  const { config, options, database, backend, dispatch, library, due, metrics, stopSignals } = parts;
+  const { config, options, database, backend, dispatch, library, due, metrics, stopSignals, slack, nudge } = parts;
   const { log } = options;
   const workerName = `${options.host ?? hostname()}/${process.pid}`;
   const claims = createClaims(database, { worker: workerName, leaseMs: config.worker.leaseMs });
@@ -234,8 +258,11 @@ function startDriving(parts: {
       log.warn({ run, reason }, "gave up a run whose lease cannot be counted on");
     },
   });
+  const telling = { newId, asksInSlack: slack !== null, tellsChanges: config.pagerduty !== null };
   const world: World = {
-    store: { ...claims, append: createAppend(database), readRails: createReadRails(database), isOutage },
+    ...peopleOf(config, slack),
+    tellPeople: nudge,
+    store: { ...claims, append: createAppend(database, telling), readRails: createReadRails(database), isOutage },
     targets: new Map(config.targets.map((target) => [target.name, target])),
     playbook: library,
     approvals: config.approvals,
@@ -263,39 +290,6 @@ function startDriving(parts: {
     stop: async () => {
       await drainWithin(worker, config.worker.drainMs, stopSignals.hard, log);
       leases.stop();
-    },
-  };
-}
-
-/** What tells people. It needs the store only, so it works while the queue is away. */
-function startDesk(parts: {
-  readonly config: Config;
-  readonly log: Logger;
-  readonly escalations: Escalations;
-  readonly outbox: Outbox;
-  readonly reads: Reads;
-  readonly metrics: Metrics;
-}): { stop(): Promise<void> } {
-  const { config, log, escalations, outbox, reads, metrics } = parts;
-  const policies = config.escalation;
-  const email = config.email ? createEmail({ smtpUrl: config.email.smtp.reveal(), from: config.email.from }) : null;
-  const pagerduty = createPagerDuty({ server: config.pagerduty?.server ?? "events.pagerduty.com" });
-  const desk = openDesk({
-    store: { ...escalations, ...outbox },
-    levelsOf: levelsOf(policies),
-    reach: createReach(policies, { email: email?.deliver ?? null, pagerduty: pagerduty.deliver }),
-    notice: async (message) =>
-      noticeOf(message, await reads.events(message.runId, 0), {
-        levels: policies.get(message.policy)?.length ?? 0,
-        publicUrl: config.publicUrl,
-      }),
-    log,
-    metrics,
-  });
-  return {
-    stop: async () => {
-      await desk.stop();
-      email?.close();
     },
   };
 }

@@ -27,6 +27,7 @@ const rules: Readonly<Record<string, Rule>> = {
   "log.ts": { ours: ["domain"], npm: ["pino"] },
   "ids.ts": { ours: [], npm: ["uuid"] },
   "app.ts": { ours: ["*"], npm: [] },
+  "app-people.ts": { ours: ["*"], npm: [] },
   "main.ts": { ours: ["app.ts", "config", "log.ts"], npm: [] },
   "cli.ts": { ours: ["main.ts", "cli", "config", "domain"], npm: ["commander"] },
   cli: { ours: ["domain"], npm: [] },

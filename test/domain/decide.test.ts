@@ -580,7 +580,7 @@ const rows: readonly Row[] = [
     past: [
       planned("d", ["x"], "first"),
       started("d", "first"),
-      finished(),
+      finished("first"),
       planned(),
       started(),
       inDoubt(),

@@ -181,7 +181,7 @@ export async function startApiServer(changes: Partial<ApiWorld> = {}): Promise<A
     },
     hint,
     newId,
-    readiness: createReadiness({ store: reads.ping, queue: async () => {} }),
+    readiness: createReadiness({ store: reads.ping, queue: async () => {}, outbox: async () => ({ dead: 0, failing: 0 }) }),
     metrics: createMetrics(),
     log,
     ...changes,

@@ -1,0 +1,190 @@
+/** The part of `app.ts` in which those parts meet that ask and tell people: Slack, e-mail, PagerDuty, the status page. No logic. */
+
+import type { Config } from "./config/config.ts";
+import { whyNotApprover } from "./domain/approver.ts";
+import { startRounds } from "./domain/rounds.ts";
+import type { Announcements } from "./domain/run.ts";
+import type { Logger } from "./log.ts";
+import { followChanges } from "./oncall/changes.ts";
+import { openDesk } from "./oncall/desk.ts";
+import { createEmail, mailTells } from "./oncall/email.ts";
+import { followNotice } from "./oncall/follow-notice.ts";
+import { subjectOf } from "./oncall/notice.ts";
+import { createPagerDuty, pagerDutyTells } from "./oncall/pagerduty.ts";
+import { createReach, levelsOf, type Voices, waysOf } from "./oncall/reach.ts";
+import { followAnnouncement } from "./oncall/slack/announcement.ts";
+import { followLevel } from "./oncall/slack/level.ts";
+import { createPeople, type People } from "./oncall/slack/people.ts";
+import { followRecord } from "./oncall/slack/record.ts";
+import { createSlackWeb } from "./oncall/slack/web.ts";
+import type { WebCall } from "./oncall/slack/web-call.ts";
+import { createStatusPage } from "./oncall/status-page.ts";
+import { mayStillApprove } from "./oncall/still-approve.ts";
+import { escalateUnasked } from "./oncall/unasked.ts";
+import type { Message } from "./oncall/way.ts";
+import { lookForRecoveries } from "./playbooks/recover.ts";
+import type { World } from "./playbooks/world.ts";
+import type { Database } from "./store/connect.ts";
+import type { Escalations } from "./store/escalations.ts";
+import type { Outbox } from "./store/outbox.ts";
+import type { Reads } from "./store/reads.ts";
+import { createRecoveries } from "./store/recoveries.ts";
+import { createUnasked } from "./store/unasked.ts";
+import type { Metrics } from "./telemetry/metrics.ts";
+
+/** How long what Slack said about somebody's groups is used where it decides nothing for good. */
+const peopleCacheMs = 60_000;
+
+/** Slack, where it is configured: how its Web API is called, and who is who there. */
+export interface SlackParts {
+  readonly call: WebCall;
+  readonly people: People;
+}
+
+export function openSlack(config: Config): SlackParts | null {
+  const { slack } = config;
+  if (!slack) return null;
+  const call = createSlackWeb({ token: slack.botToken.reveal(), apiUrl: slack.apiUrl });
+  const approverGroups = [...config.approvers.values()].flatMap(({ groups }) => groups);
+  const people = createPeople({
+    web: call,
+    users: slack.users,
+    groups: slack.groups,
+    approverGroups,
+    cacheMs: peopleCacheMs,
+  });
+  return { call, people };
+}
+
+/** Where changes are announced; null: nowhere. */
+export function announcementsOf(config: Config): Announcements | null {
+  const places = [
+    ...(config.slack && config.announcements.slack !== null ? ["slack"] : []),
+    ...(config.statusPage ? ["status-page"] : []),
+  ];
+  return places.length === 0 ? null : { places, leadMs: config.announcements.leadMs };
+}
+
+/** What driving a run asks about people. */
+export function peopleOf(
+  config: Config,
+  slack: SlackParts | null,
+): Pick<World, "mayStillApprove" | "waysOf" | "announcements"> {
+  const tokens = new Map(config.api.tokens.map(({ name, role }) => [name, role]));
+  return {
+    mayStillApprove: mayStillApprove({
+      tokens,
+      find: slack ? (user, signal) => slack.people.find(user, { fresh: true }, signal) : null,
+      whyNot: (person, sets) => whyNotApprover(person, sets, config.approvers),
+    }),
+    waysOf: (contact) => {
+      const configured = config.contacts.get(contact);
+      return configured ? waysOf(configured) : [];
+    },
+    announcements: announcementsOf(config),
+  };
+}
+
+export interface TellingParts {
+  readonly config: Config;
+  readonly log: Logger;
+  readonly database: Database;
+  readonly escalations: Escalations;
+  readonly outbox: Outbox;
+  readonly reads: Reads;
+  readonly metrics: Metrics;
+  readonly library: World["playbook"];
+  readonly slack: SlackParts | null;
+}
+
+export interface Telling {
+  /** There is something to be told. Never throws. */
+  nudge(): void;
+  stop(): Promise<void>;
+}
+
+/** How often approvals that nobody was asked for and runs that may have recovered are looked for. */
+const lookEveryMs = 2_000;
+
+/** What tells people. It needs the store only, so it works while the queue is away. */
+export function startTelling(parts: TellingParts): Telling {
+  const { config, log, database, escalations, outbox, reads, metrics, library, slack } = parts;
+  const email = config.email ? createEmail({ smtpUrl: config.email.smtp.reveal(), from: config.email.from }) : null;
+  const { host, port } = config.listen;
+  const around = { publicUrl: config.publicUrl, listenUrl: `http://${host}:${port}` };
+  const desk = openDesk({
+    store: { ...escalations, ...outbox },
+    levelsOf: levelsOf(config.escalation),
+    reach: createReach(config.escalation, config.contacts, voicesOf(config, slack, email)),
+    subject: async (runId) => {
+      const history = await reads.events(runId, 0);
+      const [created] = history;
+      const loaded = created?.type === "created" ? await library(created.playbookHash) : null;
+      return subjectOf(runId, history, { ...around, summary: loaded?.playbook.summary ?? null });
+    },
+    log,
+    metrics,
+  });
+  const unasked = createUnasked(database);
+  const recoveries = {
+    store: createRecoveries(database),
+    playbook: library,
+    targets: new Map(config.targets.map((target) => [target.name, target])),
+    tellPeople: desk.nudge,
+    log,
+    now: Date.now,
+  };
+  const looking = startRounds(
+    lookEveryMs,
+    async (stopping) => {
+      await escalateUnasked({
+        store: unasked,
+        afterMs: config.approvals.escalateAfterMs,
+        policyOf: async (hash) => (await library(hash))?.playbook.escalate?.policy ?? null,
+        hasSlack: slack !== null,
+        tellPeople: desk.nudge,
+        log,
+      });
+      await lookForRecoveries(recoveries, stopping);
+    },
+    (error) =>
+      log.warn({ err: error }, "could not look for approvals without an answer or for recoveries; looking again"),
+  );
+  return {
+    nudge: desk.nudge,
+    stop: async () => {
+      await Promise.all([desk.stop(), looking.stop()]);
+      email?.close();
+    },
+  };
+}
+
+function voicesOf(config: Config, slack: SlackParts | null, email: ReturnType<typeof createEmail> | null): Voices {
+  const pagerduty = createPagerDuty({
+    server: config.pagerduty?.server ?? "events.pagerduty.com",
+    ...(config.pagerduty ? { severities: config.pagerduty.severities } : {}),
+  });
+  const levels = (message: Message) => config.escalation.get(message.policy)?.length ?? 1;
+  const changesKey = config.pagerduty?.routingKey ?? null;
+  const call = slack?.call ?? null;
+  return {
+    email: email
+      ? (to) => followNotice({ deliver: email.deliver, to, told: to.join(", "), levels, tells: mailTells })
+      : null,
+    pagerduty: (routingKey) =>
+      followNotice({ deliver: pagerduty.deliver, to: routingKey, told: "PagerDuty", levels, tells: pagerDutyTells }),
+    slackMessage: call ? (channel) => followLevel({ call, channelOf: () => channel }) : null,
+    slackRecord: call && config.slack ? followRecord({ call, channel: config.slack.channel }) : null,
+    slackAnnouncement:
+      call && config.announcements.slack !== null
+        ? followAnnouncement({ call, channel: config.announcements.slack })
+        : null,
+    statusPage: config.statusPage ? createStatusPage(config.statusPage).follow : null,
+    changes: changesKey
+      ? followChanges({
+          change: (change, signal) => pagerduty.change(change, changesKey.reveal(), signal),
+          to: "PagerDuty",
+        })
+      : null,
+  };
+}
