@@ -81,9 +81,19 @@ describe("the documents", () => {
     expect(yamlBlocks.length).toBe(playbookBlocks.length + configBlocks.length);
   });
 
-  test.each(playbookBlocks)("$place is a playbook without a problem", ({ text, place }) => {
-    expect(compilePlaybook(text, worldOf(configOf("examples/paramedic.yaml")), place).problems).toEqual([]);
-  });
+  test.each(playbookBlocks)(
+    "$place is a playbook without a problem beside the documented configuration",
+    ({ text, place }) => {
+      const documented = configBlocks.find((block) => block.place.startsWith("docs/operating.md:")) as Block;
+      const folder = createConfigFolder();
+      try {
+        const config = folder.config(documented.text, environmentOf(documented.text));
+        expect(compilePlaybook(text, worldOf(config), place).problems).toEqual([]);
+      } finally {
+        folder.remove();
+      }
+    },
+  );
 
   test.each(configBlocks)("$place is a configuration without a problem", ({ text }) => {
     const folder = createConfigFolder();
