@@ -1,0 +1,193 @@
+/** `/paramedic`: lists runs, starts, decides and pauses, each with the caller's role and by the same functions as REST. */
+
+import type { JsonObject } from "../../domain/json.ts";
+import type { InputDeclaration } from "../../domain/playbook.ts";
+import type { Role } from "../../domain/role.ts";
+import { type Command, whoOf } from "./click.ts";
+import { type Line, readLine } from "./command-line.ts";
+import { code, moment, person } from "./escape.ts";
+import { type Objection, objectionToApprover, objectionToOrigin, objectionToRole } from "./objections.ts";
+import type { OwnTeam } from "./own-team.ts";
+import { tellCounted, tellPlan, tellRefused, whyRefused } from "./tell-answer.ts";
+import type { Approval, ListedRun, SlackWorld, Switch } from "./world.ts";
+
+/** The command that is to be configured in Slack. */
+export const commandName = "/paramedic";
+
+/** Does what somebody typed and says how that came out, in Slack's markup. Rejects where the store cannot be used. */
+export type RunCommand = (command: Command) => Promise<string>;
+
+const mostListed = 10;
+
+const neededRoles: Readonly<Record<Exclude<Line["do"], "approve" | "decline">, Role>> = {
+  runs: "viewer",
+  help: "viewer",
+  "ask-again": "viewer",
+  run: "operator",
+  pause: "approver",
+  resume: "approver",
+};
+
+export function createCommands(world: SlackWorld, ownTeam: OwnTeam, now: () => number): RunCommand {
+  const { log } = world;
+
+  async function decide(command: Command, line: Extract<Line, { do: "approve" | "decline" }>): Promise<string> {
+    const by = whoOf(command.from);
+    const caller = await world.person(command.from.user, { fresh: true });
+    const stranger = objectionToRole(caller, "viewer");
+    if (stranger) return stranger.said;
+    const found = await world.pendingApprovalsOf(line.run);
+    const runs = [...new Set(found.map(({ runId }) => runId))];
+    const [approval] = found;
+    if (!approval)
+      return `No run whose id begins with ${code(line.run)} waits for approval. ${code(`${commandName} runs`)} lists runs.`;
+    if (runs.length > 1) {
+      return `${runs.length} runs that begin so wait for approval: ${runs.slice(0, 5).map(code).join(", ")}. Type more of the id.`;
+    }
+    const objection = objectionToApprover(world, caller, approval.approvers);
+    if (objection) return refuse(command, approval, objection);
+    const answered = await world.answer({
+      approval: approval.id,
+      decision: line.do,
+      // What is decided is the plan that waits at this moment, and the answer shows it.
+      digest: approval.digest,
+      by,
+      reason: line.do === "decline" ? line.reason : null,
+    });
+    if (answered.kind !== "answered") {
+      const said = tellRefused(answered, world.people);
+      return answered.kind === "not-found" ? said : refuse(command, approval, { reason: whyRefused(answered), said });
+    }
+    world.hint([approval.runId]);
+    const { state } = answered.approval;
+    const fields = {
+      who: by,
+      what: `${line.do} a plan`,
+      approval: approval.id,
+      run: approval.runId,
+      digest: approval.digest,
+      state,
+    };
+    log.info(fields, "An approval was answered");
+    const verdict = line.do === "decline" ? "You declined this:" : "You approved this:";
+    const more = tellCounted(answered.approval, world.people);
+    return [verdict, ...tellPlan(answered.approval), ...(more === null ? [] : [more])].join("\n");
+  }
+
+  async function refuse(command: Command, approval: Approval, { reason, said }: Objection): Promise<string> {
+    const who = whoOf(command.from);
+    log.warn(
+      { who, what: "decide by command", approval: approval.id, run: approval.runId, why: reason },
+      "A command was refused",
+    );
+    await world.refuse(approval.id, who, reason);
+    return said;
+  }
+
+  async function start(command: Command, line: Extract<Line, { do: "run" }>): Promise<string> {
+    const { playbook, target, inputs, reason } = line;
+    const wanted = { playbook, target, inputs, reason, dryRun: false };
+    const requested = await world.requestRun({ ...wanted, by: whoOf(command.from), idempotencyKey: command.key });
+    if (requested.kind === "no-such-playbook") {
+      const names = world.playbooks.slice(0, 30).map(({ name }) => code(name));
+      return `There is no playbook ${code(playbook)}. There are: ${names.join(", ") || "none"}.`;
+    }
+    if (requested.kind === "invalid") {
+      const problems = requested.problems.slice(0, 10).map(({ field, message }) => `• ${code(field)} ${code(message)}`);
+      return ["No run was started. This is wrong:", ...problems].join("\n");
+    }
+    const on = target === null ? "" : ` on ${code(target)}`;
+    const show = code(`paramedic show ${requested.id}`);
+    return `Started ${code(playbook)}${on}${tellInputs(inputs)}: run ${code(requested.id)}. ${show} tells its story.`;
+  }
+
+  async function turn(command: Command, line: Extract<Line, { do: "pause" | "resume" }>): Promise<string> {
+    const by = whoOf(command.from);
+    const paused = line.do === "pause";
+    const until = line.do === "pause" && line.forMs !== null ? new Date(now() + line.forMs).toISOString() : null;
+    const turned = await world.setSwitch({ paused, reason: line.reason, by, until });
+    if (turned.woken.length > 0) world.hint(turned.woken);
+    const fields = { who: by, what: line.do, reason: line.reason, until, woken: turned.woken.length };
+    log.warn(fields, "The kill switch was turned");
+    return tellSwitch(turned.switch);
+  }
+
+  async function list(): Promise<string> {
+    const [runs, state] = await Promise.all([world.runs({ limit: mostListed }), world.readSwitch()]);
+    const lines = runs.length === 0 ? ["There are no runs yet."] : runs.map(runLine);
+    return [...(state.paused ? [tellSwitch(state)] : []), ...lines].join("\n");
+  }
+
+  return async (command) => {
+    const origin = await objectionToOrigin(ownTeam, command.from);
+    if (origin) return origin.said;
+    const line = readLine(command.text, world.playbooks);
+    if (line.do === "approve" || line.do === "decline") return decide(command, line);
+    const fresh = line.do === "run" || line.do === "pause" || line.do === "resume";
+    const objection = objectionToRole(await world.person(command.from.user, { fresh }), neededRoles[line.do]);
+    if (objection) {
+      const fields = { who: whoOf(command.from), what: line.do, why: objection.reason };
+      log.warn(fields, "A command was refused");
+      return objection.said;
+    }
+    switch (line.do) {
+      case "run":
+        return start(command, line);
+      case "pause":
+      case "resume":
+        return turn(command, line);
+      case "runs":
+        return list();
+      case "help":
+        return help(world.playbooks);
+      case "ask-again":
+        return `${line.what} ${code(`${commandName} ${line.example}`)}`;
+    }
+  };
+}
+
+/** Whether a command may change something, so that it must not be done twice. */
+export function changesSomething(text: string): boolean {
+  return /^\s*(run|approve|decline|pause|resume)\b/i.test(text);
+}
+
+/** So much of an id tells runs apart that did not begin in the same millisecond. */
+const shortId = 13;
+
+function runLine(run: ListedRun): string {
+  const standing = run.outcome ?? (run.waitingFor === null ? run.state : `waits for ${run.waitingFor}`);
+  const where = run.target === null ? "" : ` on ${code(run.target)}`;
+  return `${code(run.id.slice(0, shortId))} ${moment(run.createdAt)}: ${code(run.playbook)}${where}, ${standing}`;
+}
+
+function tellSwitch({ paused, reason, by, until }: Switch): string {
+  if (!paused) return "Automation is on.";
+  const end = until === null ? `until somebody types ${code(`${commandName} resume`)}` : `until ${moment(until)}`;
+  return `Automation is paused ${end}: nothing is started. ${by === null ? "" : `${person(by)}: `}${code(reason ?? "")}`;
+}
+
+function tellInputs(inputs: JsonObject): string {
+  const given = Object.entries(inputs).map(([name, value]) => code(`${name}=${String(value)}`));
+  return given.length === 0 ? "" : ` with ${given.join(", ")}`;
+}
+
+function help(playbooks: SlackWorld["playbooks"]): string {
+  const usages = [
+    ["runs", "the newest runs"],
+    ["run <playbook> <target> [input=value …] <reason>", "start a playbook"],
+    ["approve <run>", "approve what the run asks for"],
+    ["decline <run> <reason>", "decline it"],
+    ["pause [duration] <reason>", "nothing is started any more"],
+    ["resume", "automation goes on"],
+  ] as const;
+  const lines = usages.map(([usage, what]) => `${code(`${commandName} ${usage}`)}: ${what}`);
+  const names = playbooks
+    .slice(0, 20)
+    .map((one) => `• ${code(one.name)}${inputNames(one.on.request?.inputs ?? {})}: ${code(one.summary)}`);
+  return [...lines, ...(names.length > 0 ? ["Playbooks:", ...names] : [])].join("\n");
+}
+
+function inputNames(inputs: Readonly<Record<string, InputDeclaration>>): string {
+  const names = Object.keys(inputs);
+  return names.length === 0 ? "" : ` (${names.slice(0, 10).map(code).join(", ")})`;
+}

@@ -1,0 +1,94 @@
+/** Why a click or a command of somebody does not count: they are from elsewhere, the message is not the run's, or they may not. */
+
+import { whyNotApprover } from "../../domain/approver.ts";
+import { isAllowed, type Role } from "../../domain/role.ts";
+import type { Origin } from "./click.ts";
+import { code } from "./escape.ts";
+import { type OwnTeam, whyOutsider } from "./own-team.ts";
+import { whoMay } from "./who-may.ts";
+import type { FoundPerson, RecordPlace, SlackWorld } from "./world.ts";
+
+export interface Objection {
+  /** For the run's history: the end of a sentence that begins with the person's name. */
+  readonly reason: string;
+  /** For the person: whole sentences in Slack's markup. */
+  readonly said: string;
+}
+
+const waitForTeamMs = 1_500;
+
+/** Objects to people who are not from our workspace, and to everybody until Slack has said which one that is. */
+export async function objectionToOrigin(ownTeam: OwnTeam, from: Origin): Promise<Objection | null> {
+  const own = await ownTeam.known(waitForTeamMs);
+  if (own === null) {
+    return {
+      reason: "cannot be told from somebody of another workspace until Slack confirms our token",
+      said: `${notCounted} Slack has not yet confirmed to Paramedic which workspace it belongs to. Try again in a minute.`,
+    };
+  }
+  const why = whyOutsider(from, own);
+  if (why === null) return null;
+  return { reason: why, said: `${notCounted} Only people of the workspace that Paramedic belongs to may do this.` };
+}
+
+/** Objects to buttons that are not on the message of the run that they name, as it stands now. */
+export function objectionToPlace(place: RecordPlace | null, from: Origin, run: string): Objection | null {
+  const shown = `The message that counts is the newest one about this run; ${orCommandLine(run)}.`;
+  if (place === null) {
+    return { reason: "pressed a button of a message that is not known to stand", said: `${notCounted} ${shown}` };
+  }
+  if (place.appId && from.app !== place.appId) {
+    return { reason: `came by another Slack app (${from.app ?? "without a name"})`, said: `${notCounted} ${shown}` };
+  }
+  if (from.channel === place.channel && from.ts === place.ts) return null;
+  return {
+    reason: `pressed a button of another message (${from.channel ?? "no channel"}, ${from.ts ?? "no message"})`,
+    said: `${notCounted} ${shown}`,
+  };
+}
+
+/** Objects to people who may not approve what asks for all of `sets`. */
+export function objectionToApprover(
+  world: Pick<SlackWorld, "people">,
+  found: FoundPerson,
+  sets: readonly string[],
+): Objection | null {
+  if (!found.ok) return unknownPerson(found.reason);
+  const why = whyNotApprover(found.person, sets, world.people.approvers);
+  return why === null ? null : { reason: why, said: `${notCounted} ${asYou(why)}. ${whoMay(sets, world.people)}` };
+}
+
+/** Objects to people whose role does not allow what needs `needed`. */
+export function objectionToRole(found: FoundPerson, needed: Role): Objection | null {
+  if (!found.ok) return unknownPerson(found.reason);
+  const { role } = found.person;
+  if (role !== null && isAllowed(role, needed)) return null;
+  const has = role === null ? "You have no role in Paramedic's configuration" : `Your role is ${role}`;
+  return {
+    reason: `has the role ${role ?? "none"}, and this needs ${needed}`,
+    said: `${has}, and this needs ${needed}. An administrator gives roles under ${code("slack.users")} and ${code("slack.groups")}.`,
+  };
+}
+
+export const notCounted = "This did not count.";
+
+/** The way that works while Slack does not. */
+export function orCommandLine(run: string): string {
+  return `or decide in a terminal: ${code(`paramedic approve ${run}`)}, ${code(`paramedic decline ${run}`)}`;
+}
+
+function unknownPerson(reason: string): Objection {
+  return {
+    reason: "could not be looked up in Slack",
+    said: `${notCounted} Slack could not be asked who you are (${code(reason)}). Try again, or use the command line.`,
+  };
+}
+
+function asYou(why: string): string {
+  return why
+    .replace(/^has the role (\w+), and this needs (\w+)$/, "Your role is $1, and this needs $2")
+    .replace(
+      /^is not among the approvers '(.*)'$/s,
+      (_, set: string) => `You are not among the approvers ${code(set)}`,
+    );
+}
