@@ -16,7 +16,10 @@ export interface DeskStore {
   }>;
   /** Takes what is due by any other way than `busyWays`. */
   take(leaseMs: number, busyWays: readonly string[]): Promise<readonly TakenMessage[]>;
-  settle(message: TakenMessage, followed: Followed): Promise<"done" | "again" | "dead" | "given-up" | "lost">;
+  settle(
+    message: TakenMessage,
+    followed: Followed,
+  ): Promise<"done" | "withdrawn" | "again" | "dead" | "given-up" | "lost">;
   withdraw(message: TakenMessage, reason: string): Promise<void>;
 }
 
@@ -101,6 +104,7 @@ async function deliver(options: DeskOptions, message: TakenMessage, stopping: Ab
   }
   const failure = { ...fields, reason: followed.reason, attempts: message.attempts };
   if (settled === "again" || settled === "dead") metrics.noticeFailed(way, settled);
+  if (settled === "withdrawn") log.info(failure, "people could not be told of a run, and need not be: somebody has it");
   if (settled === "again") log.warn(failure, "people could not be told of a run; trying again");
   if (settled === "given-up") log.warn(failure, "what people were told of a run cannot be brought up to date");
   if (settled === "dead") log.error(failure, "people could not be told of a run, and nobody tries any more");
@@ -117,7 +121,10 @@ async function attempt(
   if (!subject) return failed("the run cannot be found", false);
   const follow = options.reach(message);
   if (!follow) {
-    return failed("the configuration has no such level, contact or way any more; correct `escalation` or `contacts`", false);
+    return failed(
+      "the configuration has no such level, contact or way any more; correct `escalation` or `contacts`",
+      false,
+    );
   }
   const { signal, release } = deadlineOf([stopping], deliverWithinMs);
   try {

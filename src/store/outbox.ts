@@ -42,10 +42,10 @@ export type Settlement =
     };
 
 /**
- * `again`: it is tried later. `dead`: nobody tries any more, and it was never told. `given-up`: it was told, and cannot be
+ * `withdrawn`: somebody has what it was about. `again`: it is tried later. `dead`: nobody tries any more, and it was never told. `given-up`: it was told, and cannot be
  * brought up to date. `lost`: another deliverer has it.
  */
-export type Settled = "done" | "again" | "dead" | "given-up" | "lost";
+export type Settled = "done" | "withdrawn" | "again" | "dead" | "given-up" | "lost";
 
 export interface Outbox {
   /** Takes what is due by any other way than `busyWays` and nobody delivers, for `leaseMs`. */
@@ -74,11 +74,7 @@ export function createOutbox(database: Database): Outbox {
         return settlement.ok ? succeed(client, message, settlement) : fail(client, message, settlement);
       }),
     withdraw: async (message, reason) => {
-      await pool.query(
-        `UPDATE paramedic.outbox SET state = 'withdrawn', settled_at = now(), lease_until = NULL, last_error = $3
-         WHERE id = $1 AND fence = $2 AND state IN ('waiting', 'following')`,
-        [message.id, message.fence, reason],
-      );
+      await withdraw(pool, message, reason);
     },
     recordPlace: async (runId) => {
       const { rows } = await people.query<{ place: JsonObject | null }>(
@@ -124,6 +120,8 @@ async function fail(
   settlement: Extract<Settlement, { ok: false }>,
 ): Promise<Settled> {
   const { place, shownSeq, reason, retryable, retryAfterMs = 0 } = settlement;
+  // An acknowledgement holds the run too: it comes before this and is seen, or after and withdraws the message.
+  if (shownSeq === 0 && (await isAcknowledged(client, message))) return withdraw(client, message, reason);
   const delay = retryable ? deliveryDelaysMs[message.attempts - 1] : undefined;
   const wasTold = shownSeq > 0;
   const state = nextState(delay !== undefined, wasTold, retryable);
@@ -149,6 +147,30 @@ async function fail(
   if (wasTold) return state === "dead" ? "dead" : "given-up";
   await say(client, message, { type: "not-told", reason });
   return "dead";
+}
+
+async function isAcknowledged(client: pg.PoolClient, message: OutboxMessage): Promise<boolean> {
+  if (!escalationTopics.has(message.topic)) return false;
+  const { rowCount } = await client.query(
+    "SELECT FROM paramedic.escalations WHERE run_id = $1 AND acknowledged_at IS NOT NULL",
+    [message.runId],
+  );
+  return rowCount === 1;
+}
+
+const escalationTopics: ReadonlySet<Topic> = new Set(["handed-over", "held", "approval-unasked"]);
+
+async function withdraw(
+  client: pg.Pool | pg.PoolClient,
+  message: OutboxMessage,
+  reason: string,
+): Promise<"withdrawn" | "lost"> {
+  const { rowCount } = await client.query(
+    `UPDATE paramedic.outbox SET state = 'withdrawn', settled_at = now(), lease_until = NULL, last_error = $3
+     WHERE id = $1 AND fence = $2 AND state IN ('waiting', 'following')`,
+    [message.id, message.fence, reason],
+  );
+  return rowCount ? "withdrawn" : "lost";
 }
 
 /** What was told once and cannot be brought up to date for good is over; what was tried in vain is a dead letter. */

@@ -1,18 +1,20 @@
 /** Handing over to people, on the real store: who is told when, that it is told, and that it stops when somebody has it. */
 
 import type { Level } from "../../src/domain/escalation.ts";
+import type { Rounds } from "../../src/domain/rounds.ts";
 import { newId } from "../../src/ids.ts";
-import { type Desk, type DeskOptions, type Message, openDesk } from "../../src/oncall/desk.ts";
-import { noticeOf } from "../../src/oncall/notice.ts";
-import type { Delivered, Notice } from "../../src/oncall/way.ts";
+import { type DeskOptions, openDesk } from "../../src/oncall/desk.ts";
+import { followNotice } from "../../src/oncall/follow-notice.ts";
+import { subjectOf } from "../../src/oncall/notice.ts";
+import type { Delivered, Message, Notice } from "../../src/oncall/way.ts";
 import { inTransaction } from "../../src/store/connect.ts";
 import { createEscalations } from "../../src/store/escalations.ts";
-import { createOutbox } from "../../src/store/outbox.ts";
+import { createOutbox, type OutboxMessage } from "../../src/store/outbox.ts";
 import { createSpine, playbookYaml, type Spine } from "../support/spine.ts";
 import { until } from "../support/until.ts";
 
 let spine: Spine;
-let desks: Desk[] = [];
+let desks: Rounds[] = [];
 
 /** What reached people, in order. */
 let told: { way: string; level: number; notice: Notice }[] = [];
@@ -42,20 +44,24 @@ const outbox = () => createOutbox(spine.database);
 function open(
   overrides: Partial<DeskOptions> = {},
   deliver: (message: Message, notice: Notice) => Promise<Delivered> | Delivered = () => ({ ok: true }),
-): Desk {
+): Rounds {
   const desk = openDesk({
     store: { ...escalations(), ...outbox() },
     levelsOf: () => twoLevels,
-    reach: (message) => ({
-      to: `the ${message.way} people`,
-      deliver: async (notice) => {
-        const answer = await deliver(message, notice);
-        if (answer.ok) told.push({ way: message.way, level: message.level, notice });
-        return answer;
-      },
-    }),
-    notice: async (message) =>
-      noticeOf(message, await spine.events(message.runId), { levels: 2, publicUrl: "https://p" }),
+    reach: (message) =>
+      followNotice({
+        deliver: async (notice) => {
+          const answer = await deliver(message, notice);
+          if (answer.ok) told.push({ way: message.way, level: message.level, notice });
+          return answer;
+        },
+        to: message.way,
+        told: `the ${message.way} people`,
+        levels: () => 2,
+        tells: { acknowledged: false, recovered: true },
+      }),
+    subject: async (run) =>
+      subjectOf(run, await spine.events(run), { summary: null, publicUrl: "https://p", listenUrl: "http://l" }),
     log: { info: () => {}, warn: () => {}, error: () => {} },
     metrics: { noticeDelivered: () => {}, noticeFailed: () => {} },
     everyMs: 50,
@@ -146,8 +152,8 @@ test("a message that cannot be delivered is tried again, in order, until it is",
   });
   await until(() => told.length === 1, { what: "the second attempt", timeoutMs: 20_000 });
   await until(async () => (await happened(run, "told")).length === 1);
-  const { rows } = await spine.database.pool.query("SELECT state, attempts FROM paramedic.outbox");
-  expect(rows).toEqual([{ state: "delivered", attempts: 2 }]);
+  const { rows } = await spine.database.pool.query("SELECT state, fence >= 2 AS again FROM paramedic.outbox");
+  expect(rows).toEqual([{ state: "following", again: true }]);
 });
 
 test("a level that cannot be reached does not silence the next one", async () => {
@@ -171,7 +177,7 @@ test("what can never be delivered is a dead letter that is counted and told in t
   }));
   await until(async () => (await happened(run, "not-told")).length === 1, { what: "the dead letter" });
   expect(await happened(run, "not-told")).toMatchObject([{ way: "email", level: 1, reason: "no such mailbox" }]);
-  expect(await outbox().dead()).toBe(1);
+  expect(await outbox().troubles()).toEqual({ dead: 1, failing: 0 });
 });
 
 test("many desks tell each level once", async () => {
@@ -180,7 +186,7 @@ test("many desks tell each level once", async () => {
   await until(() => told.length === 3, { what: "both levels to be told" });
   await until(
     async () =>
-      (await spine.database.pool.query("SELECT FROM paramedic.outbox WHERE state = 'delivered'")).rowCount === 3,
+      (await spine.database.pool.query("SELECT FROM paramedic.outbox WHERE state = 'following'")).rowCount === 3,
     { what: "all to be recorded" },
   );
   expect(told).toHaveLength(3);
@@ -195,7 +201,8 @@ test("a message whose deliverer was killed is delivered by the next one", async 
   open();
   await until(() => told.some(({ notice }) => notice.run === run), { what: "the message to be delivered" });
   // The one that was killed comes back to life: what it says about its message counts no more.
-  await outbox().delivered(taken[0] as Message, "somebody else");
+  const late = { ok: true, place: null, shownSeq: 1, told: "somebody else", done: true } as const;
+  expect(await outbox().settle(taken[0] as OutboxMessage, late)).toBe("lost");
   expect((await happened(run, "told")).filter((event) => "to" in event && event.to === "somebody else")).toEqual([]);
 });
 
@@ -262,13 +269,14 @@ test.each([true, false])(
     await escalations().advance(() => twoLevels);
     const [message] = await outbox().take(30_000);
     await escalations().acknowledge(run, "api:night");
-    expect(await outbox().failed(message as Message, "the server is busy", retryable)).toBe("withdrawn");
+    const failure = { ok: false, reason: "the server is busy", retryable, place: null, shownSeq: 0 } as const;
+    expect(await outbox().settle(message as OutboxMessage, failure)).toBe("withdrawn");
     const { rows } = await spine.database.pool.query(
       "SELECT state, last_error, lease_until, settled_at IS NOT NULL AS settled FROM paramedic.outbox",
     );
     expect(rows).toEqual([{ state: "withdrawn", last_error: "the server is busy", lease_until: null, settled: true }]);
     expect(await happened(run, "not-told")).toEqual([]);
-    expect(await outbox().dead()).toBe(0);
+    expect(await outbox().troubles()).toEqual({ dead: 0, failing: 0 });
   },
 );
 
