@@ -162,7 +162,7 @@ stage_root() {
   mapfile -t members </sys/fs/cgroup/cgroup.procs
   [ "${members[*]}" = 1 ] || fail "there are others in this cgroup"
   exec env -i container=paramedic-test PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
-    /lib/systemd/systemd --system --show-status=0 --log-level=notice --log-target=journal-or-kmsg
+    /lib/systemd/systemd --system --show-status=0 --log-level=info --log-target=journal-or-kmsg
 }
 
 case ${1:-} in
