@@ -139,6 +139,8 @@ export interface SlackDouble {
   resend(sent: Sent, to?: string): Promise<Sent>;
 
   readonly socket: SlackSocket;
+  /** How many connections are open whose request waits for its answer. */
+  connections(): number;
   stop(): Promise<void>;
 }
 
@@ -161,12 +163,15 @@ export async function startSlackDouble(): Promise<SlackDouble> {
   const calls: SlackCall[] = [];
   const failures = new Map<string, { readonly failure: SlackFailure; left: number }>();
   const connections = new Set<Socket>();
+  const unanswered = new Set<ServerResponse>();
   const timers = new Set<NodeJS.Timeout>();
   let triggerLifeMs = 3_000;
   let destination: string | null = null;
 
   const server = createServer((request, response) => {
     response.on("error", () => undefined);
+    unanswered.add(response);
+    response.once("close", () => unanswered.delete(response));
     void answer(request, response).catch((error: unknown) => {
       response.writeHead(500, { "content-type": "text/plain" }).end(`The double is broken: ${String(error)}`);
     });
@@ -348,6 +353,7 @@ export async function startSlackDouble(): Promise<SlackDouble> {
       return { ...(await send(to, request)), request };
     },
     socket,
+    connections: () => unanswered.size,
     stop: async () => {
       for (const timer of timers) clearTimeout(timer);
       await socket.stop();
