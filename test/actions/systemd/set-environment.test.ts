@@ -18,6 +18,7 @@ const nasty: Readonly<Record<string, string>> = {
   quotes: `it's "q"`,
   backslashes: "a\\b\\\\c\\n\\",
   percent: "100% %h %%",
+  // biome-ignore lint/suspicious/noTemplateCurlyInString: it is one of the values
   dollar: "$HOME ${X} $(reboot) `id`",
   comment: "# ; [x]=y\\\n[Service]\nExecStart=/bin/reboot",
   lines: "l1\nl2\r\n\ttab",
@@ -77,7 +78,10 @@ systemdService.describe("systemd.set-environment", () => {
   /** What the application itself sees. */
   const seen = async (): Promise<Record<string, string>> => {
     await ward.systemd.systemctl("restart", unit);
-    return await until(async () => (await fetch(`http://127.0.0.1:${ward.port}/environment`)).json());
+    return await until(async () => {
+      const answer = await fetch(`http://127.0.0.1:${ward.port}/environment`);
+      return (await answer.json()) as Record<string, string>;
+    });
   };
   const state = async () => [
     await ward.systemd.show(unit, "Environment"),
