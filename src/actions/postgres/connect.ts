@@ -11,7 +11,9 @@ import type { PostgresTarget } from "../../domain/target.ts";
 import { lasting, passing } from "../failure.ts";
 
 const connectTimeoutMs = 5_000;
-const mostNotices = 200;
+const mostWarnings = 200;
+/** The SQLSTATE of a notice that is no warning. */
+const successful = "00000";
 const statementTimeoutMs = 10_000;
 const lockTimeoutMs = 2_000;
 /** The longest that one use of a connection may take as a whole, also where the server no longer answers at all. */
@@ -47,8 +49,8 @@ export interface Session {
    * value. Its message may quote foreign text. A lost connection ends `withClient`.
    */
   attempt<Row extends object>(text: string, values?: readonly unknown[]): Promise<Attempt<Row>>;
-  /** The warnings and notices of the server so far. */
-  readonly notices: readonly string[];
+  /** The server's warnings so far, by which it says that it left something out. They may quote foreign text. */
+  readonly warnings: readonly string[];
 }
 
 /** A failure that a query met, on its way to `withClient`. */
@@ -99,9 +101,9 @@ export async function withClient<T>(
 
   // Errors reach the caller by the promises; without a listener a lost connection would end the process.
   client.on("error", () => {});
-  const notices: string[] = [];
-  client.on("notice", ({ message }) => {
-    if (notices.length < mostNotices) notices.push(message ?? "");
+  const warnings: string[] = [];
+  client.on("notice", ({ code, message }) => {
+    if (code !== successful && warnings.length < mostWarnings) warnings.push(message ?? "");
   });
   const close = () => socket.destroy(new Error("aborted"));
   deadline.addEventListener("abort", close, { once: true });
@@ -140,7 +142,7 @@ export async function withClient<T>(
     return failure ?? lasting(`${where}: ${loginError(error)}. Check postgres.url.`);
   }
   try {
-    return await use(query, postgres, { attempt, notices });
+    return await use(query, postgres, { attempt, warnings });
   } catch (error) {
     if (error instanceof QueryFailed) return error.failure;
     throw error;

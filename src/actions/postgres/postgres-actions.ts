@@ -2,12 +2,18 @@
 
 import type { Action } from "../../domain/action.ts";
 import { activity } from "./activity.ts";
+import { analyze } from "./analyze.ts";
 import { cancelQueries } from "./cancel-queries.ts";
+import { createIndex } from "./create-index.ts";
+import { dropInvalidIndexes } from "./drop-invalid-indexes.ts";
 import { explain } from "./explain.ts";
 import { invalidIndexes } from "./invalid-indexes.ts";
 import { missingIndexes } from "./missing-indexes.ts";
+import { reindex } from "./reindex.ts";
 import { slowQueries } from "./slow-queries.ts";
 import { tableSizes } from "./table-sizes.ts";
+import { terminateSessions } from "./terminate-sessions.ts";
+import { vacuum } from "./vacuum.ts";
 
 export const postgresActions: readonly Action[] = [
   activity,
@@ -17,4 +23,10 @@ export const postgresActions: readonly Action[] = [
   invalidIndexes,
   explain,
   cancelQueries,
+  terminateSessions,
+  analyze,
+  vacuum,
+  reindex,
+  createIndex,
+  dropInvalidIndexes,
 ];

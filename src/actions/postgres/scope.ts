@@ -35,6 +35,8 @@ export interface Table {
   readonly maintainable: boolean;
   /** With its indexes and what is stored out of line. */
   readonly totalBytes: number;
+  /** Its rows alone, without what is stored out of line. */
+  readonly rowBytes: number;
 }
 
 /** The schemas of the target that may be looked at and maintained. */
@@ -84,7 +86,7 @@ export const tableColumns = `c.oid::int8::float8 AS oid, n.nspname::text AS sche
          OR pg_has_role((SELECT datdba FROM pg_database WHERE datname = current_database()), 'USAGE')
          OR CASE WHEN current_setting('server_version_num')::int >= 170000
                  THEN has_table_privilege(c.oid, 'MAINTAIN') ELSE false END AS maintainable,
-       pg_total_relation_size(c.oid)::float8 AS "totalBytes"`;
+       pg_total_relation_size(c.oid)::float8 AS "totalBytes", pg_relation_size(c.oid)::float8 AS "rowBytes"`;
 export const tableSource = "pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace";
 /** Neither a partition's parent's parts nor tables of one session are excluded by kind: temporary ones are by schema. */
 export const isTable = "c.relkind IN ('r', 'm', 'p') AND c.relpersistence <> 't'";
