@@ -1,0 +1,201 @@
+/**
+ * Starts the target's own interpreter with call.py: argv only, no shell, none of Paramedic's environment, and a process
+ * group of its own that is killed whole when the time is up, the signal aborts or the call has ended.
+ */
+
+import { type ChildProcess, spawn } from "node:child_process";
+import { stat } from "node:fs/promises";
+import { fileURLToPath } from "node:url";
+import type { ActionContext, Failure, Outcome } from "../../domain/action.ts";
+import { deadlineOf } from "../../domain/deadline.ts";
+import type { Json, JsonObject } from "../../domain/json.ts";
+import type { DjangoTarget } from "../../domain/target.ts";
+import { lasting, passing } from "../failure.ts";
+import { readableReason, secretsOf } from "./reason.ts";
+
+const script = fileURLToPath(new URL("./call.py", import.meta.url));
+const largestAnswerBytes = 2 * 1024 * 1024;
+const keptErrorBytes = 4_096;
+/** How long the output of an ended interpreter is waited for, where something that left its group holds it open. */
+const outputGraceMs = 500;
+const path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/** What call.py is to do: `do` names one of its functions. */
+export type Order = JsonObject & { readonly do: string };
+
+type Unknown = Extract<Outcome, { status: "unknown" }>;
+
+export interface Answered {
+  readonly status: "answered";
+  readonly value: Json;
+}
+
+/** Asks something of the Django project of the context's target that changes nothing there, within `limitMs`. */
+export async function askDjango(context: ActionContext, order: Order, limitMs = 60_000): Promise<Answered | Failure> {
+  const answer = await orderDjango(context, order, limitMs);
+  return answer.status === "unknown" ? lasting(answer.reason) : answer;
+}
+
+/** Has something done there. `unknown`: it had begun, and ended without saying how far it came. */
+export async function orderDjango(
+  context: ActionContext,
+  order: Order,
+  limitMs = 3_600_000,
+): Promise<Answered | Failure | Unknown> {
+  const django = djangoOf(context);
+  if ("status" in django) return django;
+  const missing = await missingFolder(django.project);
+  if (missing) return missing;
+  const { signal, release } = deadlineOf([context.signal], limitMs);
+  try {
+    if (signal.aborted) return passing(`Stopped before ${django.python} was started.`);
+    const ended = await run(django, order, signal);
+    return read(ended, { django, context, signal, limitMs });
+  } finally {
+    release();
+  }
+}
+
+/** The Django project of the context's target, or why there is none. */
+export function djangoOf({ target }: ActionContext): DjangoTarget | Failure {
+  if (!target) return lasting("This action needs a target. Name one in the playbook (target: …).");
+  if (target.django) return target.django;
+  return lasting(`The target ${target.name} has no Django project. Add django: to it in paramedic.yaml.`);
+}
+
+async function missingFolder(project: string): Promise<Failure | null> {
+  const found = await stat(project).catch(() => null);
+  if (found?.isDirectory()) return null;
+  return lasting(`There is no folder ${project} here. Correct django.project, or give the target the host it is on.`);
+}
+
+/** What is left of an interpreter that has ended. */
+interface Ended {
+  /** Why it could not be started; null where it was. */
+  readonly unstarted: string | null;
+  readonly code: number | null;
+  readonly endedBy: string | null;
+  readonly output: string;
+  readonly tooLarge: boolean;
+  /** The end of what it and the project printed. */
+  readonly printed: string;
+}
+
+async function run(django: DjangoTarget, order: Order, signal: AbortSignal): Promise<Ended> {
+  const child = spawn(django.python, ["-B", "-X", "utf8", script, order.do], {
+    cwd: django.project,
+    env: { PATH: path, LANG: "C.UTF-8", ...django.env },
+    stdio: ["pipe", "pipe", "pipe"],
+    shell: false,
+    detached: true,
+  });
+  const kill = () => killGroup(child);
+  if (signal.aborted) kill();
+  else signal.addEventListener("abort", kill, { once: true });
+  const output: Buffer[] = [];
+  let size = 0;
+  child.stdout.on("data", (piece: Buffer) => {
+    size += piece.length;
+    if (size > largestAnswerBytes) kill();
+    else output.push(piece);
+  });
+  let printed = "";
+  child.stderr.on("data", (piece: Buffer) => {
+    printed = (printed + piece.toString()).slice(-keptErrorBytes);
+  });
+  // It may end without reading what it is told; its exit says why.
+  child.stdin.on("error", () => {});
+  const { settings, project, env } = django;
+  // Standard input stays open: its end tells call.py that Paramedic is gone.
+  child.stdin.write(`${JSON.stringify({ ...order, settings, project, secrets: secretsOf(env) })}\n`);
+  const end = await endOf(child);
+  signal.removeEventListener("abort", kill);
+  return { ...end, output: Buffer.concat(output).toString(), tooLarge: size > largestAnswerBytes, printed };
+}
+
+/** Waits for the end of the interpreter, ends what it has started, and waits for the rest of the output. */
+async function endOf(child: ChildProcess): Promise<Pick<Ended, "unstarted" | "code" | "endedBy">> {
+  const end = await new Promise<Pick<Ended, "unstarted" | "code" | "endedBy">>((resolve) => {
+    child.once("error", (error: NodeJS.ErrnoException) =>
+      resolve({ unstarted: error.code ?? "unknown error", code: null, endedBy: null }),
+    );
+    child.once("exit", (code, endedBy) => resolve({ unstarted: null, code, endedBy }));
+  });
+  if (end.unstarted === null) {
+    killGroup(child);
+    await closed(child);
+  }
+  for (const stream of [child.stdin, child.stdout, child.stderr]) stream?.destroy();
+  return end;
+}
+
+async function closed(child: ChildProcess): Promise<void> {
+  await new Promise<void>((resolve) => {
+    const timer = setTimeout(resolve, outputGraceMs);
+    child.once("close", () => {
+      clearTimeout(timer);
+      resolve();
+    });
+  });
+}
+
+/** The group has the interpreter's own id, since it was started detached. */
+function killGroup({ pid }: ChildProcess): void {
+  if (pid === undefined) return;
+  try {
+    process.kill(-pid, "SIGKILL");
+  } catch {
+    // ESRCH: nothing of the group is left.
+  }
+}
+
+interface Asked {
+  readonly django: DjangoTarget;
+  readonly context: ActionContext;
+  /** The context's signal with the limit. */
+  readonly signal: AbortSignal;
+  readonly limitMs: number;
+}
+
+function read(ended: Ended, asked: Asked): Answered | Failure | Unknown {
+  const lines = ended.output.split("\n").flatMap(parsed);
+  const answer = lines.find((line) => "value" in line);
+  if (answer) return { status: "answered", value: answer["value"] as Json };
+  const begun = lines.some((line) => line["begun"] === true);
+  const error = lines.find((line) => "error" in line)?.["error"];
+  if (error !== undefined) {
+    const failure = readableReason(error, asked.context.target?.name ?? "", asked.django);
+    return begun ? lasting(failure.reason) : failure;
+  }
+  const failure = silence(ended, asked);
+  if (!begun) return failure;
+  return { status: "unknown", reason: `It had begun, but not whether it was completed: ${failure.reason}` };
+}
+
+/** Why there is no answer. */
+function silence(ended: Ended, { django, context, signal, limitMs }: Asked): Failure {
+  const { python, project } = django;
+  if (ended.unstarted) return lasting(`${python} cannot be started (${ended.unstarted}). Correct django.python.`);
+  if (context.signal.aborted) return passing(`Stopped while ${python} worked in ${project}.`);
+  if (signal.aborted) return passing(`${python} took longer than ${limitMs / 1_000} s in ${project}.`);
+  if (ended.tooLarge) return lasting(`${python} answered more than ${largestAnswerBytes / 1_048_576} MiB.`);
+  const how = ended.endedBy ? `by ${ended.endedBy}` : `with code ${ended.code}`;
+  const last = ended.endedBy ? "" : ` ${lastLine(ended.printed, django)}`;
+  return lasting(`${python} ended ${how} in ${project} without an answer.${last}`);
+}
+
+function parsed(line: string): readonly JsonObject[] {
+  try {
+    const value: unknown = JSON.parse(line);
+    return typeof value === "object" && value !== null && !Array.isArray(value) ? [value as JsonObject] : [];
+  } catch {
+    return [];
+  }
+}
+
+/** The last line that was printed: of a Python that cannot even begin it is what is wrong. */
+function lastLine(printed: string, { env }: DjangoTarget): string {
+  let line = printed.trim().split("\n").at(-1)?.slice(0, 200) ?? "";
+  for (const secret of secretsOf(env)) line = line.replaceAll(secret, "[secret]");
+  return line.replace(/\/\/[^\s/@]*@/g, "//").replace(/[^\P{C}]/gu, " ");
+}
