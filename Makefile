@@ -25,7 +25,7 @@ test: ## Installs what the tests need, type-checks, lints and runs every test
 
 bench: build ## Runs the benchmarks, as ratios to raw baselines measured in the same run
 	@npx --no-install tsc -p tsconfig.bench.json
-	@node scripts/copy-migrations.mjs build/src
+	@node scripts/copy-files.mjs build/src
 	@cp package.json build/
 	@node build/bench/main.js
 

@@ -31,7 +31,7 @@ async function build(): Promise<void> {
   await run("node_modules/.bin/tsc", ["-p", "tsconfig.build.json"], { cwd: ROOT, timeout: 60_000 }).catch(
     () => undefined,
   );
-  await run(process.execPath, ["scripts/copy-migrations.mjs"], { cwd: ROOT, timeout: 10_000 });
+  await run(process.execPath, ["scripts/copy-files.mjs"], { cwd: ROOT, timeout: 10_000 });
 }
 
 async function newest(folder: string): Promise<number> {
