@@ -2,6 +2,7 @@
 
 import type { Telling } from "../domain/story.ts";
 import type { MailContent } from "./email-text.ts";
+import type { NoticeAction } from "./way.ts";
 
 const colours: Readonly<Record<Telling["tone"], string>> = {
   plain: "#222222",
@@ -23,24 +24,27 @@ export function mailHtml(content: MailContent): string {
     `<p>${escaped(content.opening)}</p>`,
     table(content.facts),
     content.url === null ? "" : `<p><a href="${escaped(content.url)}">Read the run</a></p>`,
-    acknowledge(content.acknowledge),
-    `${heading("What was tried")}<ol style="padding-left:24px">${content.story.map(entry).join("")}</ol>`,
+    content.question === null ? "" : heading(content.question.heading) + list(content.question.effects),
+    ...content.actions.map(action),
+    `${heading("What was done")}<ol style="padding-left:24px">${content.story.map(entry).join("")}</ol>`,
     content.annotations.length > 0 ? heading("Annotations of the alert") + table(content.annotations) : "",
     content.labels.length > 0 ? heading("Labels of the alert") + table(content.labels) : "",
     "</div></body></html>\n",
   ].join("\n");
 }
 
-function acknowledge(lines: readonly string[]): string {
-  if (lines.length === 0) return "";
-  const blocks = lines.map((line) => `<p style="${code}">${escaped(line)}</p>`);
-  return `${heading("Say that you have it")}<p>By one of these:</p>${blocks.join("")}`;
+function action({ label, command, request }: NoticeAction): string {
+  const blocks = [command, request].map((line) => `<p style="${code}">${escaped(line)}</p>`);
+  return `${heading(label)}<p>By one of these:</p>${blocks.join("")}`;
 }
 
 function entry({ at, text, details, tone }: Telling): string {
-  const lines = details.map((line) => `<li>${escaped(line)}</li>`).join("");
-  const list = lines === "" ? "" : `<ul style="padding-left:20px">${lines}</ul>`;
-  return `<li style="color:${colours[tone]}"><small style="${grey}">${escaped(at)}</small><br>${escaped(text)}${list}</li>`;
+  const lines = details.length === 0 ? "" : list(details);
+  return `<li style="color:${colours[tone]}"><small style="${grey}">${escaped(at)}</small><br>${escaped(text)}${lines}</li>`;
+}
+
+function list(lines: readonly string[]): string {
+  return `<ul style="padding-left:20px">${lines.map((line) => `<li>${escaped(line)}</li>`).join("")}</ul>`;
 }
 
 function table(rows: MailContent["facts"]): string {

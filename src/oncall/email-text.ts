@@ -2,21 +2,29 @@
 
 import type { Labels } from "../domain/alert.ts";
 import type { Telling } from "../domain/story.ts";
+import type { Topic } from "../domain/topic.ts";
 import { oneLine } from "./one-line.ts";
+import { openQuestionOf } from "./question.ts";
 import { retell } from "./retell.ts";
-import type { Notice } from "./way.ts";
+import type { Notice, NoticeAction } from "./way.ts";
 
 const longestSubject = 150;
+const longestAlertName = 60;
+const longestSeverity = 20;
 const longestValue = 1_000;
 const longestName = 128;
 const mostLabels = 64;
+const mostReferences = 20;
+const mostEffects = 100;
 
-/** A mail's headers, as far as they depend on the notice. None of them is ever made of a label or an annotation. */
+/** A mail's headers, as far as they depend on the notice. A label is in none of them but in the one line of the subject. */
 export interface MailHeaders {
   readonly subject: string;
   readonly messageId: string;
-  /** The run's first mail; null where this is it. */
+  /** The run's first mail; null where none is known to have been sent. */
   readonly inReplyTo: string | null;
+  /** The thread of the run, then its earlier mails. */
+  readonly references: readonly string[];
 }
 
 /** What a mail says, every piece in one line of plain text, not yet escaped for HTML. */
@@ -25,67 +33,81 @@ export interface MailContent {
   readonly opening: string;
   readonly facts: readonly (readonly [name: string, value: string])[];
   readonly url: string | null;
-  /** Ready to paste; empty where nothing is to be acknowledged. */
-  readonly acknowledge: readonly string[];
+  /** What waits for approval; null where nothing does. */
+  readonly question: { readonly heading: string; readonly effects: readonly string[] } | null;
+  /** Ready to paste. */
+  readonly actions: readonly NoticeAction[];
   readonly story: readonly Telling[];
   readonly labels: readonly (readonly [name: string, value: string])[];
   readonly annotations: readonly (readonly [name: string, value: string])[];
 }
 
 /**
- * Subject and ids. The ids depend on nothing but the run, its level and kind and the host of `from`: a mail that is
- * delivered twice has one id, and mail programs show it once.
+ * Subject and ids. A mail that is delivered twice has one id, and mail programs show it once. All mails of a run refer
+ * to one id that no mail has, so that they form one thread whichever of them comes first or is lost.
  */
 export function mailHeaders(notice: Notice, from: string): MailHeaders {
   const host = token(from.slice(from.lastIndexOf("@") + 1)) || "paramedic";
   const id = (level: number, kind: Notice["kind"]) => `<${token(notice.run)}.${level}.${kind}@${host}>`;
-  const first = id(1, "handed-over");
   const messageId = id(notice.level, notice.kind);
+  const earlier = notice.story.flatMap((event) =>
+    event.type === "told" && event.way === "email" ? [id(event.level, kindTold(event.topic))] : [],
+  );
+  const others = [...new Set(earlier)].filter((one) => one !== messageId).slice(0, mostReferences);
   return {
-    subject: oneLine(`[paramedic] ${standing(notice)}: ${subjectOf(notice)}`, longestSubject),
+    subject: titleOf(notice),
     messageId,
-    // Where the first level was told by other ways, this id was never sent: the later mails still form one thread.
-    inReplyTo: messageId === first ? null : first,
+    inReplyTo: others[0] ?? null,
+    references: [`<${token(notice.run)}@${host}>`, ...others],
   };
 }
 
 /** What the mail says, for text and HTML alike. */
 export function mailContent(notice: Notice): MailContent {
-  const told = `level ${notice.level} of ${notice.levels} of the policy '${notice.policy}'`;
+  const { labels, annotations, outcome, reason } = notice;
   const facts: readonly (readonly [string, string | null | undefined])[] = [
-    ["Alert", notice.labels["alertname"]],
-    ["Severity", notice.labels["severity"]],
+    ["Alert", labels["alertname"]],
+    ["Severity", labels["severity"]],
+    ["Summary", annotations["summary"]],
+    ["Runbook", annotations["runbook_url"]],
     ["On", notice.target],
     ["Since", notice.startsAt],
     ["Playbook", notice.playbook],
-    ["Outcome", `${notice.outcome}: ${notice.reason}`],
-    ["Told to", told],
+    outcome === null || notice.kind === "recovered" ? ["Why", reason] : ["Outcome", `${outcome}: ${reason}`],
+    ["Told to", toldTo(notice)],
     ["Run", notice.run],
   ];
   return {
-    title: oneLine(`${standing(notice)}: ${subjectOf(notice)}`, longestSubject),
+    title: titleOf(notice),
     opening: opening(notice),
     facts: facts.flatMap(([name, value]) => (value ? [[name, oneLine(value, longestValue)] as const] : [])),
     url: notice.url,
-    acknowledge:
-      notice.kind === "handed-over"
-        ? [notice.acknowledge.command, notice.acknowledge.request].map((line) => oneLine(line, longestValue))
-        : [],
+    question: questionOf(notice),
+    actions: notice.actions.map(({ label, command, request }) => ({
+      label: oneLine(label, longestName),
+      command: oneLine(command, longestValue),
+      request: oneLine(request, longestValue),
+    })),
     story: retell(notice.story),
-    labels: pairs(notice.labels),
-    annotations: pairs(notice.annotations),
+    labels: pairs(labels),
+    annotations: pairs(annotations),
   };
 }
 
 /** The text part. Lines that are not ours are indented or follow a name, so that none can pass for a heading. */
 export function mailText(content: MailContent): string {
+  const { question } = content;
   const named = (list: MailContent["facts"], mark: string) => list.map(([name, value]) => `  ${name}${mark}${value}`);
   const parts: readonly (readonly string[])[] = [
     [content.title, content.opening],
     named(content.facts, ": "),
     content.url ? [`Read the run: ${content.url}`] : [],
-    content.acknowledge.length > 0 ? ["Say that you have it, by one of these:", ...indented(content.acknowledge)] : [],
-    ["What was tried:", ...content.story.flatMap(({ at, text, details }) => [`  ${at} ${text}`, ...deep(details)])],
+    question ? [question.heading, ...indented(question.effects)] : [],
+    ...content.actions.map(({ label, command, request }) => [
+      `${label}, by one of these:`,
+      ...indented([command, request]),
+    ]),
+    ["What was done:", ...content.story.flatMap(({ at, text, details }) => [`  ${at} ${text}`, ...deep(details)])],
     content.annotations.length > 0 ? ["Annotations of the alert:", ...named(content.annotations, ": ")] : [],
     content.labels.length > 0 ? ["Labels of the alert:", ...named(content.labels, " = ")] : [],
   ];
@@ -95,18 +117,73 @@ export function mailText(content: MailContent): string {
     .join("\n\n")}\n`;
 }
 
-function standing(notice: Notice): string {
-  return notice.kind === "recovered" ? "recovered" : notice.outcome;
+/** What fires and how badly, what became of it, by which playbook, on what: the beginning is what a telephone shows. */
+function titleOf(notice: Notice): string {
+  const { labels, target, playbook } = notice;
+  const alert = oneLine(labels["alertname"] ?? "", longestAlertName);
+  const severity = oneLine(labels["severity"] ?? "", longestSeverity);
+  const what = [alert, severity && `(${severity})`, standing(notice)].filter((part) => part !== "").join(" ");
+  return oneLine(`${what}: ${target === null ? playbook : `${playbook} on ${target}`}`, longestSubject);
 }
 
-function subjectOf(notice: Notice): string {
-  return notice.target === null ? notice.playbook : `${notice.playbook} on ${notice.target}`;
+function standing({ kind, outcome }: Notice): string {
+  const words: Readonly<Record<Notice["kind"], string>> = {
+    firing: "firing",
+    held: "not fixed yet",
+    "approval-unasked": "waits for approval",
+    "handed-over": outcome ?? "handed over",
+    acknowledged: "acknowledged",
+    recovered: "recovered",
+  };
+  return words[kind];
 }
 
-function opening(notice: Notice): string {
-  if (notice.kind === "recovered") return "What was handed over to you has resolved, or somebody has it.";
-  if (notice.outcome === "unknown") return "Paramedic cannot tell whether what it did took effect. Please look.";
-  return "Paramedic could not heal this by itself and hands it over to you.";
+function opening({ kind, outcome, startsAt }: Notice): string {
+  switch (kind) {
+    case "firing":
+      return startsAt === null
+        ? "Paramedic runs a playbook. Nothing is asked of you."
+        : "This alert fires, and Paramedic runs its playbook. Nothing is asked of you.";
+    case "held":
+      return outcome === null
+        ? "The playbook has not fixed this in the time that it was given. It goes on."
+        : "The playbook has not fixed this in the time that it was given.";
+    case "approval-unasked":
+      return "A change waits for approval and could not be asked for in Slack. Unless somebody approves it, it is not made.";
+    case "acknowledged":
+      return "Somebody has what you were told of.";
+    case "recovered":
+      return "What you were told of is over.";
+    case "handed-over":
+      return outcome === "unknown"
+        ? "Paramedic cannot tell whether what it did took effect. Please look."
+        : "Paramedic could not heal this by itself and hands it over to you.";
+    default:
+      return kind satisfies never;
+  }
+}
+
+function toldTo({ kind, policy, level, levels }: Notice): string | null {
+  if (kind === "recovered" || kind === "acknowledged") return null;
+  if (kind === "firing") return `the contact '${policy}' of the playbook`;
+  return `level ${level} of ${levels} of the policy '${policy}'`;
+}
+
+function questionOf({ kind, story }: Notice): MailContent["question"] {
+  const question = kind === "approval-unasked" ? openQuestionOf(story) : null;
+  if (!question) return null;
+  const effects = question.effects.slice(0, mostEffects).map((effect) => oneLine(effect, longestValue));
+  const left = question.effects.length - effects.length;
+  return {
+    heading: `What waits for approval (${oneLine(question.step, longestName)}), until ${question.expiresAt}:`,
+    effects: left > 0 ? [...effects, `… and ${left} more`] : effects,
+  };
+}
+
+/** What the first message of a topic is in `Notice`. */
+function kindTold(topic: Topic | undefined): Notice["kind"] {
+  if (topic === undefined) return "handed-over";
+  return topic === "held" || topic === "approval-unasked" || topic === "handed-over" ? topic : "firing";
 }
 
 function indented(lines: readonly string[]): readonly string[] {

@@ -4,9 +4,13 @@ import { createTransport, type NodemailerError, type SMTPSentMessageInfo } from 
 import { deadlineOf } from "../domain/deadline.ts";
 import { mailHtml } from "./email-html.ts";
 import { mailContent, mailHeaders, mailText } from "./email-text.ts";
+import type { Tells } from "./follow-notice.ts";
 import { oneLine } from "./one-line.ts";
 import type { Deliver, Delivered, Notice } from "./way.ts";
 import { within } from "./within.ts";
+
+/** Nobody wants a mail because somebody else has read one. */
+export const mailTells: Tells = { acknowledged: false, recovered: true };
 
 const deadlineMs = 30_000;
 const connectMs = 10_000;
@@ -19,10 +23,7 @@ const lasting = new Set(["ECONFIG", "ENOAUTH", "EENVELOPE", "EREQUIRETLS", "EPRO
 
 /** E-mail as one of the ways to reach people. */
 export interface Email {
-  /**
-   * Delivers to all recipients, or says who was refused: the others have it then, and get it again, under the same
-   * `Message-Id`, where it is retried.
-   */
+  /** Delivers to all recipients, or says who was refused and who has it all the same. */
   readonly deliver: Deliver<readonly string[]>;
   /** Gives up what is being delivered. */
   close(): void;
@@ -55,7 +56,7 @@ export function createEmail(options: {
     if (to.length === 0) return failed("No recipient is configured for this level. Add an e-mail address.", false);
     if (wrong !== undefined) return failed(`'${oneLine(wrong, 80)}' is no e-mail address. Correct the policy.`, false);
     const content = mailContent(notice);
-    const { subject, messageId, inReplyTo } = mailHeaders(notice, from);
+    const { subject, messageId, inReplyTo, references } = mailHeaders(notice, from);
     const ends = deadlineOf([signal, closing.signal], null);
     try {
       const sent = await within(timeoutMs, ends.signal, (given) =>
@@ -64,7 +65,8 @@ export function createEmail(options: {
           to: to.map((address) => ({ name: "", address })),
           subject,
           messageId,
-          ...(inReplyTo === null ? {} : { inReplyTo, references: [inReplyTo] }),
+          ...(inReplyTo === null ? {} : { inReplyTo }),
+          references: [...references],
           // Out-of-office replies to an alert help nobody (RFC 3834).
           headers: { "Auto-Submitted": "auto-generated" },
           text: mailText(content),
@@ -74,7 +76,7 @@ export function createEmail(options: {
       );
       if (sent.kind === "late") return failed(`The SMTP server did not take the mail in ${timeoutMs} ms.`, true);
       if (sent.kind === "stopped") return failed("Stopped while the SMTP server was taking the mail.", true);
-      return toldTo(sent.value, to.length, hidden);
+      return toldTo(sent.value, to, hidden);
     } catch (error) {
       return classify(error as NodemailerError, hidden);
     } finally {
@@ -85,14 +87,19 @@ export function createEmail(options: {
   return { deliver, close: () => closing.abort() };
 }
 
-function toldTo(sent: SMTPSentMessageInfo, all: number, hidden: readonly string[]): Delivered {
-  const refused = sent.rejectedErrors ?? [];
+function toldTo(sent: SMTPSentMessageInfo, to: readonly string[], hidden: readonly string[]): Delivered {
   if (sent.rejected.length === 0) return { ok: true };
+  const refused = sent.rejectedErrors ?? [];
   const each = refused.map((error) => `${error.recipient ?? "one"}: ${answerOf(error, hidden)}`).join("; ");
-  return failed(
-    `The SMTP server refused ${sent.rejected.length} of ${all} recipients (${oneLine(each, 5 * longestAnswer)}); the others have it.`,
-    refused.some((error) => !isLasting(error)),
-  );
+  const counted = `${sent.rejected.length} of ${to.length} recipients`;
+  return {
+    ...failed(
+      `The SMTP server refused ${counted} (${oneLine(each, 5 * longestAnswer)}); the others have it.`,
+      refused.some((error) => !isLasting(error)),
+    ),
+    // An address that is written another way in the answer gets the mail again, rather than never.
+    reached: to.filter((address) => sent.accepted.includes(address)),
+  };
 }
 
 function classify(error: NodemailerError, hidden: readonly string[]): Delivered {
@@ -125,8 +132,8 @@ function answerOf(error: NodemailerError, hidden: readonly string[]): string {
   );
 }
 
-function failed(reason: string, retryable: boolean): Delivered {
-  return { ok: false, reason, retryable };
+function failed(reason: string, retryable: boolean) {
+  return { ok: false, reason, retryable } as const;
 }
 
 /** One address and nothing else, so that none can bring a header, a second recipient or a command. */

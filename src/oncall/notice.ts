@@ -1,42 +1,107 @@
 /** Puts together what people are told of a run, from its history. */
 
 import type { RunEvent } from "../domain/event.ts";
-import type { Message } from "./desk.ts";
-import type { Notice } from "./way.ts";
+import type { Topic } from "../domain/topic.ts";
+import { openQuestionOf } from "./question.ts";
+import type { Message, Notice, NoticeAction, Subject } from "./way.ts";
 
-/** The notice of a message; null where the history does not say how the run ended. */
-export function noticeOf(
-  message: Message,
-  history: readonly RunEvent[],
-  around: { readonly levels: number; readonly publicUrl: string | null },
-): Notice | null {
+/** What the history alone does not say. */
+export interface Around {
+  /** The playbook's one sentence; null where its text cannot be read any more. */
+  readonly summary: string | null;
+  /** The address that people reach us by, without a final slash; null: none is configured. */
+  readonly publicUrl: string | null;
+  /** The address that is listened on, without a final slash. */
+  readonly listenUrl: string;
+}
+
+/** All that can be said of a run; null where the history does not begin as one does. */
+export function subjectOf(runId: string, history: readonly RunEvent[], around: Around): Subject | null {
   const [created] = history;
-  const ended = history.find((event) => event.type === "ended");
-  if (created?.type !== "created" || ended?.type !== "ended") return null;
+  if (created?.type !== "created") return null;
   const { trigger } = created;
   const alert = trigger.kind === "alert" ? trigger : null;
-  const path = `/api/v1/runs/${message.runId}`;
+  const ended = history.find((event) => event.type === "ended");
   return {
-    kind: "handed-over",
-    run: message.runId,
+    run: runId,
     playbook: created.playbook,
+    summary: around.summary,
     target: created.target,
-    outcome: ended.outcome,
-    reason: ended.reason,
-    policy: message.policy,
-    level: message.level + 1,
-    levels: around.levels,
-    episodeKey: alert
-      ? `paramedic:${alert.source}:${alert.fingerprint}:${alert.startsAt}`
-      : `paramedic:${message.runId}`,
+    ended: ended ? { outcome: ended.outcome, reason: ended.reason } : null,
+    episodeKey: alert ? `paramedic:${alert.source}:${alert.fingerprint}:${alert.startsAt}` : `paramedic:${runId}`,
     labels: alert?.labels ?? {},
     annotations: alert?.annotations ?? {},
     startsAt: alert?.startsAt ?? null,
+    requestedBy: trigger.kind === "request" ? trigger.by : null,
     story: history,
-    url: around.publicUrl === null ? null : `${around.publicUrl}${path}`,
-    acknowledge: {
-      command: `paramedic ack ${message.runId}`,
-      request: `curl -X POST -H "authorization: Bearer $PARAMEDIC_TOKEN" ${around.publicUrl ?? "http://127.0.0.1:9095"}${path}/acknowledge`,
-    },
+    acknowledgedBy: history.findLast((event) => event.type === "acknowledged")?.by ?? null,
+    recovered: (ended && endedWell.has(ended.outcome)) || history.some(({ type }) => type === "recovered"),
+    url: around.publicUrl === null ? null : `${around.publicUrl}/api/v1/runs/${runId}`,
+    baseUrl: around.publicUrl ?? around.listenUrl,
   };
+}
+
+const endedWell: ReadonlySet<string> = new Set(["fixed", "nothing-to-do", "resolved"]);
+
+/** What a message of the topics `notify`, `held`, `approval-unasked` and `handed-over` says in the first place. */
+export function noticeOf(message: Message, subject: Subject, levels: number): Notice {
+  const { run, playbook, target, ended, episodeKey, labels, annotations, startsAt, story, url } = subject;
+  const kind = kindOf(message.topic);
+  return {
+    kind,
+    run,
+    playbook,
+    target,
+    outcome: ended?.outcome ?? null,
+    reason: reasonOf(kind, subject),
+    policy: message.policy,
+    level: message.level + 1,
+    levels,
+    episodeKey,
+    labels,
+    annotations,
+    startsAt,
+    story,
+    url,
+    actions: actionsOf(kind, subject),
+  };
+}
+
+/** What is said afterwards to those who were told `first`. */
+export function furtherNotice(first: Notice, kind: "acknowledged" | "recovered", subject: Subject): Notice {
+  const recovered = subject.story.findLast((event) => event.type === "recovered");
+  const reason =
+    kind === "recovered"
+      ? (recovered?.reason ?? subject.ended?.reason ?? "it is over")
+      : `${subject.acknowledgedBy ?? "somebody"} has it`;
+  return { ...first, kind, reason, actions: [] };
+}
+
+function kindOf(topic: Topic): Notice["kind"] {
+  return topic === "held" || topic === "approval-unasked" || topic === "handed-over" ? topic : "firing";
+}
+
+function reasonOf(kind: Notice["kind"], { story, ended, requestedBy, startsAt }: Subject): string {
+  if (kind === "handed-over" && ended) return ended.reason;
+  const escalated = story.findLast((event) => event.type === "escalated" && (event.topic ?? "handed-over") === kind);
+  if (escalated?.type === "escalated") return escalated.reason;
+  if (startsAt !== null) return "the alert fires and its playbook runs";
+  return requestedBy === null ? "the playbook runs" : `${requestedBy} asked for it and the playbook runs`;
+}
+
+function actionsOf(kind: Notice["kind"], { run, story, baseUrl }: Subject): readonly NoticeAction[] {
+  const post = `curl -X POST -H "authorization: Bearer $PARAMEDIC_TOKEN"`;
+  if (kind === "handed-over" || kind === "held") {
+    const request = `${post} ${baseUrl}/api/v1/runs/${run}/acknowledge`;
+    return [{ label: "Say that you have it", command: `paramedic ack ${run}`, request }];
+  }
+  const question = kind === "approval-unasked" ? openQuestionOf(story) : null;
+  if (!question) return [];
+  return (["approve", "decline"] as const).map((decision) => ({
+    label: decision === "approve" ? "Approve" : "Decline",
+    command: `paramedic ${decision} ${run}`,
+    request:
+      `${post} -H "content-type: application/json" ` +
+      `-d '${JSON.stringify({ decision, digest: question.digest })}' ${baseUrl}/api/v1/approvals/${question.approval}`,
+  }));
 }

@@ -4,6 +4,7 @@ import { createHash } from "node:crypto";
 import type { event } from "@pagerduty/pdjs";
 import type { Labels } from "../domain/alert.ts";
 import { oneLine } from "./one-line.ts";
+import { openQuestionOf } from "./question.ts";
 import { retell } from "./retell.ts";
 import type { Notice } from "./way.ts";
 
@@ -36,10 +37,10 @@ export interface TriggerBody extends EventBody {
   readonly dedup_key: string;
 }
 
-/** What ends one: PagerDuty wants nothing else for it, and ignores it where nothing is open. */
-export interface ResolveBody {
+/** What says that somebody has it, or ends it: PagerDuty wants nothing else, and ignores it where nothing is open. */
+export interface FurtherBody {
   readonly routing_key: string;
-  readonly event_action: "resolve";
+  readonly event_action: "acknowledge" | "resolve";
   readonly dedup_key: string;
 }
 
@@ -67,10 +68,11 @@ export interface ChangeBody {
   readonly links: readonly { readonly href: string; readonly text: string }[];
 }
 
-/** The event for a notice: it triggers for what is handed over and resolves what has recovered. At most 512 KB. */
-export function eventBody(notice: Notice, routingKey: string, severities: SeverityTable): TriggerBody | ResolveBody {
+/** The event for a notice: it triggers, acknowledges what somebody has, resolves what has recovered. At most 512 KB. */
+export function eventBody(notice: Notice, routingKey: string, severities: SeverityTable): TriggerBody | FurtherBody {
   const address = { routing_key: routingKey, dedup_key: dedupKey(notice.episodeKey) };
   if (notice.kind === "recovered") return { ...address, event_action: "resolve" };
+  if (notice.kind === "acknowledged") return { ...address, event_action: "acknowledge" };
   const { labels, target, startsAt } = notice;
   const alert = labels["alertname"] ?? notice.playbook;
   const what = target === null ? alert : `${alert} on ${target}`;
@@ -78,7 +80,7 @@ export function eventBody(notice: Notice, routingKey: string, severities: Severi
     ...address,
     event_action: "trigger",
     payload: {
-      summary: oneLine(`${what}: ${notice.outcome}, ${notice.reason}`, longestSummary),
+      summary: oneLine(`${what}: ${standing(notice)}${notice.reason}`, longestSummary),
       source: field(target ?? labels["instance"]) ?? "paramedic",
       severity: severityOf(labels, severities),
       ...optional("timestamp", startsAt !== null && !Number.isNaN(Date.parse(startsAt)) ? startsAt : undefined),
@@ -113,25 +115,40 @@ export function dedupKey(episodeKey: string): string {
   return `paramedic:${createHash("sha256").update(episodeKey).digest("hex")}`;
 }
 
+/** How the reason begins. */
+function standing({ kind, outcome }: Notice): string {
+  if (kind === "held") return "not fixed yet, ";
+  if (kind === "approval-unasked") return "a change waits for approval, ";
+  return kind === "firing" || outcome === null ? "" : `${outcome}, `;
+}
+
 function severityOf(labels: Labels, severities: SeverityTable): Severity {
   const named = labels["severity"]?.toLowerCase() ?? "";
   return Object.hasOwn(severities, named) ? (severities[named] as Severity) : unknownSeverity;
 }
 
 function details(notice: Notice): object {
+  const question = notice.kind === "approval-unasked" ? openQuestionOf(notice.story) : null;
   return {
     playbook: oneLine(notice.playbook, longestField),
     target: notice.target,
     outcome: notice.outcome,
     reason: oneLine(notice.reason, longestSummary),
     since: notice.startsAt,
-    escalation: oneLine(`${notice.policy}, level ${notice.level} of ${notice.levels}`, longestField),
-    acknowledge: [notice.acknowledge.command, notice.acknowledge.request].map((line) => oneLine(line, longestSummary)),
+    told: oneLine(`${notice.policy}, level ${notice.level} of ${notice.levels}`, longestField),
+    ...(question
+      ? { waits_for_approval: question.effects.slice(0, mostLabels).map((effect) => oneLine(effect, longestValue)) }
+      : {}),
+    actions: notice.actions.map(({ label, command, request }) => [label, command, request].map(detail)),
     story: retell(notice.story).flatMap(({ at, text, details }) => [`${at} ${text}`, ...details.map(indented)]),
     annotations: bounded(notice.annotations),
     labels: bounded(notice.labels),
     run: notice.run,
   };
+}
+
+function detail(line: string): string {
+  return oneLine(line, longestSummary);
 }
 
 function indented(line: string): string {

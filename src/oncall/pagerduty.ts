@@ -6,10 +6,14 @@
 
 import { Agent } from "node:https";
 import { change as sendChange, event as sendEvent } from "@pagerduty/pdjs";
+import type { Tells } from "./follow-notice.ts";
 import { oneLine } from "./one-line.ts";
 import { type AppliedChange, changeBody, defaultSeverities, eventBody, type SeverityTable } from "./pagerduty-event.ts";
 import type { Deliver, Delivered } from "./way.ts";
 import { within } from "./within.ts";
+
+/** An alert at PagerDuty is open to everybody who looks, so it follows what becomes of the run. */
+export const pagerDutyTells: Tells = { acknowledged: true, recovered: true };
 
 const deadlineMs = 10_000;
 const largestAnswerBytes = 64 * 1024;
@@ -17,7 +21,7 @@ const longestComplaint = 300;
 
 /** PagerDuty as one of the ways to reach people. What it is told goes to the service or rule set of a routing key. */
 export interface PagerDuty {
-  /** Triggers for what is handed over, resolves what has recovered. Accepted is not yet an incident: PagerDuty says no more. */
+  /** Triggers, acknowledges, resolves. Accepted is not yet an incident: PagerDuty says no more. */
   readonly deliver: Deliver<string>;
   /** Records an applied change, which notifies nobody. Needs the key of a service. */
   readonly change: (change: AppliedChange, routingKey: string, signal: AbortSignal) => Promise<Delivered>;

@@ -91,7 +91,14 @@ export interface NoticeAction {
 /** `retryable`: it may pass, so it is tried again later; otherwise somebody must change something first. */
 export type Delivered =
   | { readonly ok: true }
-  | { readonly ok: false; readonly reason: string; readonly retryable: boolean; readonly retryAfterMs?: number };
+  | {
+      readonly ok: false;
+      readonly reason: string;
+      readonly retryable: boolean;
+      readonly retryAfterMs?: number;
+      /** Which of several recipients have it all the same. */
+      readonly reached?: readonly string[];
+    };
 
 /** Delivers one notice. `to` is the way's own: an address, a routing key. Never rejects; gives up when the signal aborts. */
 export type Deliver<To> = (notice: Notice, to: To, signal: AbortSignal) => Promise<Delivered>;

@@ -1,34 +1,62 @@
+import type { Happening } from "../../src/domain/event.ts";
+import type { Topic } from "../../src/domain/topic.ts";
 import { mailHtml } from "../../src/oncall/email-html.ts";
 import { mailContent, mailHeaders, mailText } from "../../src/oncall/email-text.ts";
+import { furtherNotice, noticeOf as noticeAbout } from "../../src/oncall/notice.ts";
 import { happened, historyOf } from "../support/builders.ts";
-import { evilText, noticeOf } from "./notices.ts";
+import { evilText, messageOf, noticeOf, run, subjectAfter } from "./notices.ts";
 
 const from = "paramedic@youtility.com";
 
-test("the subject says what became of which playbook on which target", () => {
-  expect(mailHeaders(noticeOf(), from).subject).toBe("[paramedic] ineffective: database-overload on youtility3");
-  expect(mailHeaders(noticeOf({ target: null }), from).subject).toBe("[paramedic] ineffective: database-overload");
-  expect(mailHeaders(noticeOf({ kind: "recovered" }), from).subject).toContain("recovered: database-overload");
+test("the subject begins with what fires and how badly, then what became of it, by which playbook, where", () => {
+  const subject = (over: Parameters<typeof noticeOf>[0]) => mailHeaders(noticeOf(over), from).subject;
+  expect(subject({})).toBe("DatabaseOverload (warning) ineffective: database-overload on youtility3");
+  expect(subject({ target: null })).toBe("DatabaseOverload (warning) ineffective: database-overload");
+  expect(subject({ labels: { alertname: "A" } })).toBe("A ineffective: database-overload on youtility3");
+  expect(subject({ labels: {} })).toBe("ineffective: database-overload on youtility3");
+  const kinds = ["firing", "held", "approval-unasked", "handed-over", "recovered"] as const;
+  expect(kinds.map((kind) => subject({ kind, outcome: null, labels: {}, target: null }))).toEqual([
+    "firing: database-overload",
+    "not fixed yet: database-overload",
+    "waits for approval: database-overload",
+    "handed over: database-overload",
+    "recovered: database-overload",
+  ]);
 });
 
-test("the subject is one short line, whatever the playbook is called", () => {
-  const { subject } = mailHeaders(noticeOf({ playbook: evilText, target: "😀".repeat(300) }), from);
-  expect(subject).toMatch(/^\[paramedic\] ineffective: x Bcc: [^\p{Cc}\p{Zl}\p{Cf}]+…$/u);
+test("the subject is one short line, whatever the alert and the playbook are called", () => {
+  const labels = { alertname: evilText.repeat(3), severity: evilText.repeat(3) };
+  const { subject } = mailHeaders(noticeOf({ labels, playbook: evilText, target: "😀".repeat(300) }), from);
+  expect(subject).toMatch(
+    /^x Bcc: everybody@example\.org [^\p{Cc}\p{Zl}\p{Cf}]+… \(x [^\p{Cc}]+…\) ineffective: x Bcc[^\p{Cc}]*…$/u,
+  );
   expect(subject.length).toBeLessThanOrEqual(150);
   expect(subject.isWellFormed()).toBe(true);
 });
 
-test("the mails of a run have ids of their own and refer to the first", () => {
-  const first = mailHeaders(noticeOf(), from);
-  const second = mailHeaders(noticeOf({ level: 2 }), from);
-  const recovered = mailHeaders(noticeOf({ kind: "recovered" }), from);
-  expect(first).toMatchObject({
-    messageId: "<0190f3c2-5a5e-7000-8000-00000000abcd.1.handed-over@youtility.com>",
-    inReplyTo: null,
+test("the mails of a run have ids of their own, and refer to the run and to those that came before", () => {
+  const told = (level: number, topic?: Topic): Happening => ({
+    type: "told",
+    way: "email",
+    level,
+    to: "ops",
+    ...(topic === undefined ? {} : { topic }),
   });
-  expect([second.inReplyTo, recovered.inReplyTo]).toEqual([first.messageId, first.messageId]);
-  expect(new Set([first, second, recovered].map(({ messageId }) => messageId)).size).toBe(3);
-  expect(mailHeaders(noticeOf(), from)).toEqual(first);
+  const thread = `<${run}@youtility.com>`;
+  const id = (level: number, kind: string) => `<${run}.${level}.${kind}@youtility.com>`;
+  const first = mailHeaders(noticeOf(), from);
+  expect(first).toMatchObject({ messageId: id(1, "handed-over"), inReplyTo: null, references: [thread] });
+  const story = historyOf(1, told(1, "notify"), { ...told(1), way: "pagerduty" } as Happening, told(1), told(2));
+  expect(mailHeaders(noticeOf({ story, kind: "recovered" }), from)).toMatchObject({
+    messageId: id(1, "recovered"),
+    inReplyTo: id(1, "firing"),
+    references: [thread, id(1, "firing"), id(1, "handed-over"), id(2, "handed-over")],
+  });
+  // Delivered again, since nobody knew that it had been delivered: it is the same mail.
+  expect(mailHeaders(noticeOf({ story, level: 2 }), from)).toMatchObject({
+    messageId: id(2, "handed-over"),
+    references: [thread, id(1, "firing"), id(1, "handed-over")],
+  });
   expect(mailHeaders(noticeOf({ run: "other" }), from).messageId).not.toBe(first.messageId);
 });
 
@@ -40,7 +68,7 @@ test("the text says what is wrong, since when, what was tried with its effects, 
   const notice = noticeOf();
   const text = mailText(mailContent(notice));
   for (const expected of [
-    "ineffective: database-overload on youtility3",
+    "DatabaseOverload (warning) ineffective: database-overload on youtility3",
     "Alert: DatabaseOverload",
     "On: youtility3",
     "Since: 2026-01-05T09:59:00.000Z",
@@ -48,14 +76,56 @@ test("the text says what is wrong, since when, what was tried with its effects, 
     "level 1 of 2 of the policy 'database'",
     "2026-01-05T10:00:01.000Z Planned change: 2 effects",
     "      cancel the query of pid 4242, active for 812 s",
-    notice.acknowledge.command,
-    notice.acknowledge.request,
+    "Say that you have it, by one of these:",
+    "  paramedic ack 0190f3c2",
+    "  curl -X POST https://",
     `Read the run: ${notice.url}`,
     "severity = warning",
     "summary: The database is busy",
   ]) {
     expect(text).toContain(expected);
   }
+});
+
+test("what the alert's author says stands near the top, with the runbook", () => {
+  const annotations = { runbook_url: "https://wiki.example.net/db", summary: "The database is busy", more: "…" };
+  const lines = mailText(mailContent(noticeOf({ annotations }))).split("\n");
+  expect(lines.slice(3, 7)).toEqual([
+    "  Alert: DatabaseOverload",
+    "  Severity: warning",
+    "  Summary: The database is busy",
+    "  Runbook: https://wiki.example.net/db",
+  ]);
+  expect(mailHtml(mailContent(noticeOf({ annotations })))).not.toContain('href="https://wiki');
+});
+
+test("a change that waits for approval stands before how to approve it, whole", () => {
+  const subject = subjectAfter(1, happened.planned(), {
+    ...happened.requested({ digest: "sha256:aa" }),
+    effects: ["restart youtility3.service", evilText],
+  } as Happening);
+  const notice = noticeAbout(messageOf({ topic: "approval-unasked" }), subject, 1);
+  const text = mailText(mailContent(notice));
+  const at = (part: string) => text.indexOf(part);
+  expect(text).toContain("Unless somebody approves it, it is not made.");
+  expect(at("What waits for approval (change), until 2026-01-05T10:10:00.000Z:\n  restart you")).toBeGreaterThan(0);
+  expect(at("Approve, by one of these:\n  paramedic approve 0190")).toBeGreaterThan(at("restart youtility3.service"));
+  expect(at('"decision":"decline","digest":"sha256:aa"')).toBeGreaterThan(at("Decline, by one of these"));
+  const html = mailHtml(mailContent(notice));
+  expect(html).toContain("<li>restart youtility3.service</li>");
+  expect(html).toContain("&quot;digest&quot;:&quot;sha256:aa&quot;");
+  expect(html).not.toContain("<script");
+});
+
+test("measurements that came out alike are one line with their number", () => {
+  const measured = Array.from({ length: 12 }, (_, index) => [10 * (index + 1), happened.checked(false)] as const);
+  const story = historyOf(...measured.flat(), 130, happened.checked(true), happened.checked(false, 1));
+  const text = mailText(mailContent(noticeOf({ story })));
+  expect(text.match(/Measured/g)).toHaveLength(3);
+  expect(text).toContain(
+    "10:02:00.000Z Measured: not as expected, well false (12 times since 2026-01-05T10:00:10.000Z)",
+  );
+  expect(text).toContain("10:02:10.000Z Measured: as expected, well true\n");
 });
 
 test("HTML says the same, and a link is ours or not there", () => {
@@ -67,9 +137,12 @@ test("HTML says the same, and a link is ours or not there", () => {
   expect(mailHtml(mailContent(noticeOf({ url: null })))).not.toContain("href");
 });
 
-test("what has recovered asks nobody to acknowledge", () => {
-  const text = mailText(mailContent(noticeOf({ kind: "recovered" })));
-  expect(text).toContain("has resolved");
+test("what has recovered says why it is over, and no longer how to acknowledge", () => {
+  const subject = subjectAfter(1, happened.escalated(), happened.ended("ineffective"), 9, happened.recovered());
+  const notice = furtherNotice(noticeAbout(messageOf(), subject, 2), "recovered", subject);
+  const text = mailText(mailContent(notice));
+  expect(text).toContain("What you were told of is over.");
+  expect(text).toContain("Why: the alert resolved, and every check holds");
   expect(text).not.toContain("paramedic ack");
 });
 
@@ -81,7 +154,7 @@ test("no label, annotation, name or effect is markup or begins a line of its own
     policy: evilText,
     startsAt: evilText,
     url: 'https://x/"><script>',
-    acknowledge: { command: evilText, request: evilText },
+    actions: [{ label: evilText, command: evilText, request: evilText }],
     labels: { alertname: evilText, [evilText]: evilText },
     annotations: { [evilText]: evilText },
     story: historyOf(happened.planned("d", [evilText], evilText), happened.failed("apply", { reason: evilText })),
@@ -97,7 +170,7 @@ test("a story of any length makes a mail of bounded length that keeps its beginn
   const many = Array.from({ length: 2_000 }, () => happened.planned("d", effects));
   const text = mailText(mailContent(noticeOf({ story: historyOf(...many, happened.ended("ineffective")) })));
   expect(text).toContain("a test): playbook 'test' on db");
-  expect(text).toContain("1802 events left out");
+  expect(text).toContain("1802 lines left out");
   expect(text).toContain("… and 450 more");
   expect(text).toContain("Ended ineffective");
   expect(Buffer.byteLength(text)).toBeLessThan(400_000);

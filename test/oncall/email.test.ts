@@ -1,13 +1,14 @@
-import { createEmail } from "../../src/oncall/email.ts";
+import { createEmail, mailTells } from "../../src/oncall/email.ts";
+import { followNotice } from "../../src/oncall/follow-notice.ts";
 import type { Delivered } from "../../src/oncall/way.ts";
+import { happened, historyOf } from "../support/builders.ts";
 import { type SmtpDouble, startSmtpDouble } from "../support/smtp-double.ts";
 import { until } from "../support/until.ts";
-import { noticeOf } from "./notices.ts";
+import { afterwards, messageOf, never, noticeOf, subjectAfter } from "./notices.ts";
 
 const password = "canary/p@ss word%";
 const from = "paramedic@youtility.com";
 const to = ["ops@youtility.com", "dev@youtility.com"];
-const never = new AbortController().signal;
 
 let smtp: SmtpDouble;
 
@@ -35,22 +36,25 @@ test("a mail reaches every recipient as text and HTML, from the configured addre
   expect(smtp.mails).toHaveLength(1);
   const mail = smtp.mails[0];
   expect(mail).toMatchObject({ from, to });
-  expect(mail?.raw).toContain("Subject: [paramedic] ineffective: database-overload on youtility3");
+  expect(mail?.raw).toContain("Subject: DatabaseOverload (warning) ineffective: database-overload on\r\n youtility3");
   expect(mail?.raw).toMatch(/From: "?Paramedic"? <paramedic@youtility.com>/);
   expect(mail?.raw).toMatch(/^Message-ID:\s+<0190f3c2-5a5e-7000-8000-00000000abcd\.1\.handed-over@youtility\.com>\r$/m);
   expect(mail?.raw).toContain("Auto-Submitted: auto-generated");
   expect(mail?.raw).toMatch(/text\/plain[\s\S]*text\/html/);
-  expect(mail?.raw).not.toMatch(/^(In-Reply-To|References):/m);
+  expect(mail?.raw).not.toMatch(/^In-Reply-To:/m);
 });
 
 test("later levels and the recovery are in the thread of the first mail", async () => {
   const { deliver } = createEmail({ smtpUrl: smtp.url, from });
-  for (const notice of [noticeOf({ level: 2 }), noticeOf({ kind: "recovered" })]) await deliver(notice, to, never);
-  expect(smtp.mails).toHaveLength(2);
-  for (const { raw } of smtp.mails) {
-    const unfolded = raw.replace(/\r\n[ \t]+/g, " ");
-    expect(unfolded).toMatch(/^In-Reply-To: <0190f3c2-\S+\.1\.handed-over@youtility\.com>\r$/m);
-    expect(unfolded).toMatch(/^References: <0190f3c2-\S+\.1\.handed-over@youtility\.com>\r$/m);
+  const story = historyOf(1, { type: "told", way: "email", level: 1, to: "ops" });
+  const later = [noticeOf({ story, level: 2 }), noticeOf({ story, kind: "recovered" })];
+  for (const notice of [noticeOf(), ...later]) await deliver(notice, to, never);
+  const [first, ...others] = smtp.mails.map(({ raw }) => raw.replace(/\r\n[ \t]+/g, " "));
+  const id = first?.match(/^Message-ID: (<\S+>)\r$/m)?.[1];
+  expect(others).toHaveLength(2);
+  for (const raw of others) {
+    expect(raw).toContain(`\nIn-Reply-To: ${id}\r\n`);
+    expect(raw).toContain(`\nReferences: <0190f3c2-5a5e-7000-8000-00000000abcd@youtility.com> ${id}\r\n`);
   }
 });
 
@@ -125,10 +129,36 @@ test("a recipient who is refused is named, though the others have the mail", asy
     reason:
       "The SMTP server refused 1 of 2 recipients (dev@youtility.com: 550 dev@youtility.com is not welcome); the others have it.",
     retryable: false,
+    reached: ["ops@youtility.com"],
   });
   expect(smtp.mails.map((mail) => mail.to)).toEqual([["ops@youtility.com"]]);
   smtp.refuseRecipient("dev@youtility.com", 451);
   expect(failure(await deliver())).toMatchObject({ retryable: true });
+});
+
+test("who has a mail does not get it again when the others are tried again", async () => {
+  const follow = followNotice({
+    deliver: createEmail({ smtpUrl: smtp.url, from }).deliver,
+    to,
+    told: to.join(", "),
+    levels: () => 2,
+    tells: mailTells,
+  });
+  const handedOver = subjectAfter(1, happened.escalated(), happened.ended("ineffective"));
+  smtp.refuseRecipient("dev@youtility.com", 451);
+  let message = messageOf();
+  for (let attempt = 0; attempt < 2; attempt += 1) {
+    const followed = await follow(message, handedOver, never);
+    expect(followed).toMatchObject({ ok: false, retryable: true });
+    message = afterwards(message, followed);
+  }
+  smtp.refuseRecipient("dev@youtility.com", null);
+  const told = await follow(message, handedOver, never);
+  expect(told).toMatchObject({ ok: true, told: "ops@youtility.com, dev@youtility.com", done: false });
+  expect(smtp.mails.map((mail) => mail.to)).toEqual([["ops@youtility.com"], ["dev@youtility.com"]]);
+  const over = subjectAfter(1, happened.escalated(), happened.ended("ineffective"), 9, happened.recovered());
+  expect(await follow(afterwards(message, told), over, never)).toMatchObject({ ok: true, done: true });
+  expect(smtp.mails.at(-1)?.to).toEqual(to);
 });
 
 test("where all are refused, one who was only deferred is reason enough to try again", async () => {

@@ -1,3 +1,4 @@
+import { noticeOf as noticeAbout } from "../../src/oncall/notice.ts";
 import {
   changeBody,
   dedupKey,
@@ -8,7 +9,7 @@ import {
 } from "../../src/oncall/pagerduty-event.ts";
 import type { Notice } from "../../src/oncall/way.ts";
 import { happened, historyOf } from "../support/builders.ts";
-import { evilText, noticeOf } from "./notices.ts";
+import { evilText, messageOf, noticeOf, subjectAfter } from "./notices.ts";
 
 const key = "0123456789abcdef0123456789abcdef";
 
@@ -34,8 +35,8 @@ test("what is handed over triggers, with what is wrong, on what, since when, and
       class: "DatabaseOverload",
       custom_details: expect.objectContaining({
         outcome: "ineffective",
-        escalation: "database, level 1 of 2",
-        acknowledge: [notice.acknowledge.command, notice.acknowledge.request],
+        told: "database, level 1 of 2",
+        actions: [["Say that you have it", notice.actions[0]?.command, notice.actions[0]?.request]],
         story: expect.arrayContaining([
           "2026-01-05T10:00:01.000Z Planned change: 2 effects",
           "    cancel the query of pid 4242, active for 812 s",
@@ -62,6 +63,29 @@ test("what has recovered resolves the same key and says nothing else", () => {
     event_action: "resolve",
     dedup_key: trigger().dedup_key,
   });
+});
+
+test("what somebody has is acknowledged under the same key", () => {
+  expect(eventBody(noticeOf({ kind: "acknowledged" }), key, defaultSeverities)).toEqual({
+    routing_key: key,
+    event_action: "acknowledge",
+    dedup_key: trigger().dedup_key,
+  });
+});
+
+test.each([
+  ["firing", "DatabaseOverload on youtility3: it says why"],
+  ["held", "DatabaseOverload on youtility3: not fixed yet, it says why"],
+  ["approval-unasked", "DatabaseOverload on youtility3: a change waits for approval, it says why"],
+] as const)("what is told while the run goes on triggers too (%s)", (kind, summary) => {
+  expect(trigger({ kind, outcome: null, reason: "it says why" }).payload.summary).toBe(summary);
+});
+
+test("a change that waits for approval is there whole, with how to approve it", () => {
+  const subject = subjectAfter(1, happened.planned(), happened.requested({ digest: "sha256:aa" }));
+  const details = trigger(noticeAbout(messageOf({ topic: "approval-unasked" }), subject, 1)).payload.custom_details;
+  expect(details).toMatchObject({ waits_for_approval: ["would change"] });
+  expect(JSON.stringify(details)).toContain("sha256:aa");
 });
 
 test("every level of an episode has one key, every episode its own", () => {

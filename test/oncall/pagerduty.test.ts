@@ -1,15 +1,16 @@
 /** Row 41 as far as the way itself goes: every failure of PagerDuty is bounded and told apart. */
 
-import { createPagerDuty } from "../../src/oncall/pagerduty.ts";
+import { followNotice } from "../../src/oncall/follow-notice.ts";
+import { createPagerDuty, pagerDutyTells } from "../../src/oncall/pagerduty.ts";
 import type { Delivered } from "../../src/oncall/way.ts";
+import { happened } from "../support/builders.ts";
 import { builtProgram } from "../support/built.ts";
 import { type PagerDutyDouble, type PagerDutyFailure, startPagerDutyDouble } from "../support/pagerduty-double.ts";
 import { startChild } from "../support/process.ts";
 import { sleep, until } from "../support/until.ts";
-import { noticeOf } from "./notices.ts";
+import { afterwards, messageOf, never, noticeOf, subjectAfter } from "./notices.ts";
 
 const key = "canary0123456789abcdef0123456789";
-const never = new AbortController().signal;
 
 let double: PagerDutyDouble;
 
@@ -40,6 +41,23 @@ test("what is handed over opens one alert however often it is told, and recovery
   ]);
   expect(await deliver(noticeOf({ kind: "recovered" }), key, never)).toEqual({ ok: true });
   expect([...double.open(key).keys()]).toEqual(["another"]);
+});
+
+test("an alert follows its run: triggered, acknowledged when somebody has it, resolved when it is over", async () => {
+  const { deliver } = pagerDuty();
+  const follow = followNotice({ deliver, to: key, told: "PagerDuty", levels: () => 1, tells: pagerDutyTells });
+  const handedOver = [1, happened.escalated(), happened.ended("ineffective")];
+  const acknowledged = [...handedOver, 2, { type: "acknowledged", by: "api:night" } as const];
+  let message = messageOf({ way: "pagerduty" });
+  for (const entries of [handedOver, acknowledged, [...acknowledged, 3, happened.recovered()]]) {
+    const followed = await follow(message, subjectAfter(...entries), never);
+    expect(followed).toMatchObject({ ok: true });
+    message = afterwards(message, followed);
+  }
+  expect(double.requests.map(({ body }) => [body?.["event_action"], body?.["dedup_key"]])).toEqual(
+    ["trigger", "acknowledge", "resolve"].map((action) => [action, subjectAfter().episodeKey]),
+  );
+  expect(double.open(key).size).toBe(0);
 });
 
 test("severities of the configuration add to the usual ones", async () => {

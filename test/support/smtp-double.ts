@@ -27,8 +27,8 @@ export interface SmtpDouble {
   connections(): number;
   /** Fails from now on; null: works again. */
   fail(failure: SmtpFailure | null): void;
-  /** Refuses one recipient, with 550 or with 451. */
-  refuseRecipient(address: string, code: 451 | 550): void;
+  /** Refuses one recipient, with 550 or with 451; null: takes mail for it again. */
+  refuseRecipient(address: string, code: 451 | 550 | null): void;
   stop(): Promise<void>;
 }
 
@@ -97,7 +97,10 @@ export async function startSmtpDouble({ user = "paramedic", password = "let me i
     fail: (next) => {
       failure = next;
     },
-    refuseRecipient: (address, code) => void refused.set(address, code),
+    refuseRecipient: (address, code) => {
+      if (code === null) refused.delete(address);
+      else refused.set(address, code);
+    },
     stop: async () => {
       resetAll(sockets);
       await new Promise<void>((closed) => {

@@ -1,0 +1,100 @@
+/** For ways that tell in separate messages: the notice itself, and later, once each, that somebody has it and that it is over. */
+
+import type { JsonObject } from "../domain/json.ts";
+import { furtherNotice, noticeOf } from "./notice.ts";
+import { openQuestionOf } from "./question.ts";
+import type { Deliver, Follow, Message, Notice, Subject } from "./way.ts";
+
+/** What a way says after the notice itself. */
+export interface Tells {
+  readonly acknowledged: boolean;
+  readonly recovered: boolean;
+}
+
+export interface NoticeWay<To extends string | readonly string[]> {
+  readonly deliver: Deliver<To>;
+  readonly to: To;
+  /** Who is behind `to`, for the run's history; never a secret. */
+  readonly told: string;
+  /** How many levels the message's policy has. */
+  readonly levels: (message: Message) => number;
+  readonly tells: Tells;
+}
+
+/** What is kept in the outbox: what was told, and who has what is being told. */
+interface Place {
+  readonly sent: readonly string[];
+  readonly reached: readonly string[];
+}
+
+/**
+ * What has recovered, or was decided, before it was told is not told at all: nobody is woken for what is over. Each call
+ * tells at most one thing and says by `shownSeq` whether more is left. Of several recipients, those who have it do not
+ * get it again when the others are tried again.
+ */
+export function followNotice<To extends string | readonly string[]>(way: NoticeWay<To>): Follow {
+  const { deliver, to, told, levels, tells } = way;
+  return async (message, subject, signal) => {
+    const before = placeOf(message.place);
+    const isNew = before.sent.length === 0;
+    const last = subject.story.at(-1)?.seq ?? message.shownSeq;
+    if (isNew && before.reached.length === 0 && isOver(message, subject)) {
+      return { ok: true, place: message.place, shownSeq: last, told: null, done: true };
+    }
+    const first = noticeOf(message, subject, levels(message));
+    // Some have the notice and the others need it no more: all may hear that it is over.
+    const { sent, reached } = isNew && subject.recovered ? { sent: [first.kind], reached: [] } : before;
+    const [notice, ...later] = stillToTell(first, subject, sent, tells);
+    if (!notice) {
+      return { ok: true, place: message.place, shownSeq: last, told: null, done: isDone(subject, sent, tells) };
+    }
+    const rest = without(to, reached);
+    const answer = rest.length > 0 ? await deliver(notice, rest, signal) : ({ ok: true } as const);
+    if (!answer.ok) {
+      const { reached: more = [], ...failure } = answer;
+      return { ...failure, place: asJson({ sent, reached: [...reached, ...more] }), shownSeq: message.shownSeq };
+    }
+    const now = [...sent, notice.kind];
+    return {
+      ok: true,
+      place: asJson({ sent: now, reached: [] }),
+      // Whatever is told later has its cause in the history, so that there are two events at least.
+      shownSeq: later.length > 0 ? Math.max(last - 1, 1) : last,
+      told: isNew ? told : null,
+      done: later.length === 0 && isDone(subject, now, tells),
+    };
+  };
+}
+
+function isOver(message: Message, subject: Subject): boolean {
+  if (subject.recovered) return true;
+  return message.topic === "approval-unasked" && openQuestionOf(subject.story) === null;
+}
+
+function stillToTell(first: Notice, subject: Subject, sent: readonly string[], tells: Tells): readonly Notice[] {
+  const notices = sent.length === 0 ? [first] : [];
+  const kind = subject.recovered ? "recovered" : "acknowledged";
+  const isTold = sent.includes(kind) || !tells[kind] || (kind === "acknowledged" && subject.acknowledgedBy === null);
+  return isTold ? notices : [...notices, furtherNotice(first, kind, subject)];
+}
+
+/** Only what was handed over can be acknowledged, or recover after the run's end. */
+function isDone(subject: Subject, sent: readonly string[], tells: Tells): boolean {
+  if (subject.recovered) return true;
+  if (subject.ended && !subject.story.some(({ type }) => type === "escalated")) return true;
+  return !tells.recovered && (!tells.acknowledged || sent.includes("acknowledged"));
+}
+
+function without<To extends string | readonly string[]>(to: To, reached: readonly string[]): To {
+  return typeof to === "string" ? to : (to.filter((one) => !reached.includes(one)) as readonly string[] as To);
+}
+
+function asJson({ sent, reached }: Place): JsonObject {
+  return reached.length > 0 ? { sent, reached } : { sent };
+}
+
+function placeOf(place: JsonObject | null): Place {
+  const strings = (value: unknown) =>
+    Array.isArray(value) ? value.filter((one): one is string => typeof one === "string") : [];
+  return { sent: strings(place?.["sent"]), reached: strings(place?.["reached"]) };
+}
