@@ -57,6 +57,11 @@ export function newestSeq(subject: Subject): number {
   return subject.story.at(-1)?.seq ?? 0;
 }
 
+/** Whether nothing is left to be done after such an end. */
+export function isWell(outcome: Outcome): boolean {
+  return outcome === "fixed" || outcome === "nothing-to-do" || outcome === "resolved";
+}
+
 /** An outcome in words that need no glossary. */
 export function inWords(outcome: Outcome): string {
   const words: Readonly<Record<Outcome, string>> = {

@@ -53,7 +53,7 @@ export function notification(text: string, longest: number): string {
   const line = oneLine(text, longest)
     .replace(/(?<![\p{L}\p{N}])[*_~`]|[*_~`](?![\p{L}\p{N}])/gu, (mark) => lookAlikes[mark] ?? mark)
     .replaceAll("`", "ˋ")
-    .replace(/[:@#](?=\S)/g, (mark) => `${mark}\u2060`);
+    .replace(/[@#](?=\S)|:(?=[\p{L}\p{N}_+'-]+:|\/\/)/gu, (mark) => `${mark}\u2060`);
   return escaped(line);
 }
 

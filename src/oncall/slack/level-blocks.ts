@@ -3,9 +3,8 @@
 import type { RunEvent } from "../../domain/event.ts";
 import type { JsonObject } from "../../domain/json.ts";
 import { oneLine } from "../one-line.ts";
-import { retell } from "../retell.ts";
 import type { Message, Notice, NoticeAction, Subject } from "../way.ts";
-import { cause, causeBlocks, inWords, onTarget } from "./about.ts";
+import { cause, causeBlocks, inWords, isWell, onTarget } from "./about.ts";
 import {
   acknowledgeButton,
   counted,
@@ -17,14 +16,21 @@ import {
   smallPrint,
   whereToRead,
 } from "./blocks.ts";
-import { codeBlock, markup, moment, notification, person, plain, plainLines } from "./escape.ts";
+import { codeBlock, markup, moment, notification, person, plain } from "./escape.ts";
 import { lastQuestion } from "./question.ts";
+import { lastTold } from "./thread.ts";
 
 /** Bytes for the effects of a plan that waits for approval, and a smaller number for when Slack refuses that. */
 export const roomForEffects = { usual: 3_000, spare: 300 } as const;
 
-const storyLines = 6;
-const longestLine = 250;
+const mostTellings = 6;
+const fewTellings = 2;
+
+/** What of the message tells its states apart: when this changes, it is edited, and not whenever the story grows. */
+export function levelState(message: Message, subject: Subject, notice: Notice): Saying {
+  const text = [titleOf(message, subject), ...notice.actions.map(({ request }) => request)].join("\n");
+  return { text, blocks: standBlocks(message, subject, notice) };
+}
 
 /** The message as it is to stand now. Of the notice come the reason and what the reader can do from a command line. */
 export function levelSaying(message: Message, subject: Subject, notice: Notice, room: number): Saying {
@@ -40,10 +46,11 @@ export function levelSaying(message: Message, subject: Subject, notice: Notice, 
       header(title),
       ...standBlocks(message, subject, notice),
       ...causeBlocks(subject),
+      ...(asks ? [noted([`*Answer before ${moment(asks.expiresAt)}*; no answer means no.`])] : []),
       ...(asks ? [noted([`*What it will do* (${counted(asks.effects.length, "effect")}):`])] : []),
       ...(asks ? effectBlocks(asks.effects, room, whereToRead(subject)) : []),
       ...(isOver || isTaken || isNotify ? [] : [acknowledgeButton(subject.run)]),
-      ...(isOver ? [] : notice.actions.slice(0, 4).map(actionBlock)),
+      ...(isOver || (isTaken && !asks) ? [] : notice.actions.slice(0, 4).map(actionBlock)),
       ...storyBlocks(subject, room),
       smallPrint([plain(`Playbook ${oneLine(subject.playbook, 100)}. ${toldTo(message)}`, 400)]),
       smallPrint([markup(whereToRead(subject))]),
@@ -54,9 +61,11 @@ export function levelSaying(message: Message, subject: Subject, notice: Notice, 
 function titleOf(message: Message, subject: Subject): string {
   const what = onTarget(subject.playbook, subject);
   if (message.topic === "notify") {
-    const alert = onTarget(subject.labels["alertname"] ?? "An alert", subject);
-    if (subject.ended) return `${inWords(subject.ended.outcome)}: ${alert}`;
-    return `${subject.recovered ? "Recovered" : "Firing"}: ${alert}`;
+    const isAlert = subject.startsAt !== null;
+    const name = isAlert ? onTarget(subject.labels["alertname"] ?? "An alert", subject) : what;
+    if (subject.recovered && subject.ended && !isWell(subject.ended.outcome)) return `Recovered: ${name}`;
+    if (subject.ended) return `${inWords(subject.ended.outcome)}: ${name}`;
+    return `${isAlert ? "Firing" : "Running"}: ${name}`;
   }
   if (subject.recovered) return `Recovered: ${what}`;
   if (subject.acknowledgedBy !== null) return `Somebody has it: ${what}`;
@@ -107,17 +116,10 @@ function actionBlock({ label, command, request }: NoticeAction): JsonObject {
   return noted([`*${notification(label, 60)}*, from a command line:`, codeBlock([command, request])]);
 }
 
-/** The last lines of the story. */
+/** The last of what happened. */
 function storyBlocks(subject: Subject, room: number): readonly JsonObject[] {
-  const most = room < roomForEffects.usual ? 2 : storyLines;
-  const told = retell(subject.story).slice(-most);
-  if (told.length === 0) return [];
-  const left = subject.story.length - told.length;
-  const lines = told.map(({ at, text }) => `${at.slice(11, 19)}  ${oneLine(text, longestLine)}`);
-  return [
-    noted([left > 0 ? "*The last of what happened* (times in UTC):" : "*What happened* (times in UTC):"]),
-    { type: "section", text: plainLines(lines) },
-  ];
+  const told = lastTold(subject, room < roomForEffects.usual ? fewTellings : mostTellings);
+  return told.length === 0 ? [] : [noted(["*What happened last:*"]), ...told];
 }
 
 function toldTo({ topic, policy, level }: Message): string {

@@ -4,7 +4,7 @@ import type { JsonObject } from "../../domain/json.ts";
 import { noticeOf } from "../notice.ts";
 import type { Follow, Message, Subject } from "../way.ts";
 import { newestSeq } from "./about.ts";
-import { levelSaying, roomForEffects } from "./level-blocks.ts";
+import { levelSaying, levelState, roomForEffects } from "./level-blocks.ts";
 import { lastQuestion } from "./question.ts";
 import {
   digestOf,
@@ -35,7 +35,7 @@ export function followLevel(options: {
       levelSaying(message, subject, notice, usual),
       levelSaying(message, subject, notice, spare),
     ];
-    const shown = digestOf(sayings[0]);
+    const shown = digestOf(levelState(message, subject, notice));
     const shownSeq = newestSeq(subject);
     const at = standingOf(message.place);
     const succeeded = (place: JsonObject | null, told: string | null) =>
@@ -46,7 +46,7 @@ export function followLevel(options: {
       const channel = channelOf(message);
       if (channel === null) return nowhere(message);
       const posted = await post(call, channel, sayings, signal);
-      if (!posted.ok) return unfollowed(posted, posted.retryable, { place: message.place, shownSeq: message.shownSeq });
+      if (!posted.ok) return unfollowed(posted, posted.retryable, message);
       return succeeded(placeAt(posted.standing, shown), `Slack ${channel}`);
     }
     if (message.place?.["shown"] === shown) return succeeded(message.place, null);
@@ -55,10 +55,9 @@ export function followLevel(options: {
     if (edited.ok) return succeeded(placeAt(at, shown), null);
     // Whoever deleted it has read it.
     if (isGone(edited)) return { ok: true, place: message.place, shownSeq, told: null, done: true };
-    const kept = { place: message.place, shownSeq: message.shownSeq };
-    if (!isFrozen(edited)) return unfollowed(edited, edited.retryable, kept);
+    if (!isFrozen(edited)) return unfollowed(edited, edited.retryable, message);
     const replied = await post(call, at.channel, sayings, signal, { ts: at.ts, broadcast: false });
-    if (!replied.ok) return unfollowed(replied, replied.retryable, kept);
+    if (!replied.ok) return unfollowed(replied, replied.retryable, message);
     return succeeded(placeAt(at, shown), null);
   };
 }

@@ -3,7 +3,7 @@
 import type { JsonObject } from "../../domain/json.ts";
 import { oneLine } from "../one-line.ts";
 import type { Subject } from "../way.ts";
-import { cause, causeBlocks, inWords, isDryRun, onTarget, whyAsked } from "./about.ts";
+import { cause, causeBlocks, inWords, isDryRun, isWell, onTarget, whyAsked } from "./about.ts";
 import {
   answerButtons,
   counted,
@@ -34,7 +34,7 @@ export function recordSaying(subject: Subject, room: number): Saying {
     blocks: [
       header(title),
       ...endBlocks(subject),
-      ...(question && !asks ? decisionBlocks(question) : []),
+      ...(question && !asks ? decisionBlocks(question, subject) : []),
       ...causeBlocks(subject),
       ...(question && asks ? [noted(demand(question))] : []),
       ...(question ? planBlocks(question, subject, room) : []),
@@ -86,7 +86,7 @@ function planBlocks(question: Question, subject: Subject, room: number): readonl
 }
 
 /** Who decided, when and why. */
-function decisionBlocks({ state, answers, closed, atLeast }: Question): readonly JsonObject[] {
+function decisionBlocks({ state, answers, closed, atLeast }: Question, { ended }: Subject): readonly JsonObject[] {
   const lines = answers
     .slice(0, 20)
     .map(
@@ -102,7 +102,7 @@ function decisionBlocks({ state, answers, closed, atLeast }: Question): readonly
     lines.push(`*Withdrawn*, ${moment(closed.at)}; an answer does not count any more.`);
   const reasons = [
     ...answers.slice(0, 20).flatMap(({ reason }) => (reason ? [`“${oneLine(reason, 300)}”`] : [])),
-    ...(state === "withdrawn" && closed?.reason ? [`Why: ${closed.reason}`] : []),
+    ...(state === "withdrawn" && closed?.reason && closed.reason !== ended?.reason ? [`Why: ${closed.reason}`] : []),
   ];
   return [...(lines.length > 0 ? [noted(lines)] : []), ...reasons.slice(0, 5).map((reason) => said(reason, 300))];
 }
@@ -112,12 +112,11 @@ function endBlocks(subject: Subject): readonly JsonObject[] {
   const { ended, story, acknowledgedBy, recovered } = subject;
   if (!ended) return [];
   const at = story.find((event) => event.type === "ended")?.at;
-  const isWell = ended.outcome === "fixed" || ended.outcome === "nothing-to-do" || ended.outcome === "resolved";
   return [
     noted([
       `*Ended ${ended.outcome}*${at ? `, ${moment(at)}` : ""}.`,
       ...(acknowledgedBy === null ? [] : [`${person(acknowledgedBy)} has it.`]),
-      ...(recovered && !isWell ? ["It has recovered since."] : []),
+      ...(recovered && !isWell(ended.outcome) ? ["It has recovered since."] : []),
     ]),
     said(ended.reason),
   ];

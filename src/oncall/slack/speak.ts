@@ -89,13 +89,14 @@ export function digestOf(saying: Saying): string {
   return createHash("sha256").update(JSON.stringify(saying)).digest("base64url").slice(0, 22);
 }
 
-/** A failure of Slack as one of the way; `retryable` says more than Slack does. */
+/** A failure of Slack as one of the way, with what is kept; `retryable` decides, whatever Slack thinks. */
 export function unfollowed(
   { reason, retryAfterMs }: Refused,
   retryable: boolean,
-  kept: { readonly place: JsonObject | null; readonly shownSeq: number },
+  { place, shownSeq }: { readonly place: JsonObject | null; readonly shownSeq: number },
 ): Followed {
-  return { ok: false, reason, retryable, ...(retryAfterMs === undefined ? {} : { retryAfterMs }), ...kept };
+  const wait = retryAfterMs === undefined ? {} : { retryAfterMs };
+  return { ok: false, reason, retryable, ...wait, place, shownSeq };
 }
 
 /** Where a message stands, from what was kept; null: nothing was posted. */

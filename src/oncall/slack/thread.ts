@@ -17,9 +17,7 @@ const longestDetail = 150;
 
 /** One reply with what is worth telling after event number `after`; null: nothing is. `note` is a first line of our own. */
 export function threadReply(subject: Subject, after: number, note: string | null): Saying | null {
-  const events = subject.story.filter(
-    (event, index) => event.seq > after && isTold(event, subject.story.slice(0, index)),
-  );
+  const events = worthTelling(subject.story).filter((event) => event.seq > after);
   if (events.length === 0 && note === null) return null;
   const left = events.length - mostTellings;
   const shown =
@@ -34,8 +32,19 @@ export function threadReply(subject: Subject, after: number, note: string | null
   };
 }
 
+/** The newest `most` events that are worth telling, for other messages about the run. */
+export function lastTold({ story }: Subject, most: number): readonly JsonObject[] {
+  return worthTelling(story)
+    .slice(-most)
+    .flatMap((event) => toldBlocks(event, story));
+}
+
+function worthTelling(story: readonly RunEvent[]): readonly RunEvent[] {
+  return story.filter((event, index) => isTold(event, () => story.slice(0, index)));
+}
+
 /** Whether people want to know it: looks, skipped steps and repeated measurements are for the run's own page. */
-function isTold(event: RunEvent, before: readonly RunEvent[]): boolean {
+function isTold(event: RunEvent, before: () => readonly RunEvent[]): boolean {
   switch (event.type) {
     case "created":
     case "set-aside":
@@ -57,11 +66,11 @@ function isTold(event: RunEvent, before: readonly RunEvent[]): boolean {
       return event.topic !== "record" && event.topic !== "changes";
     case "verification-checked": {
       const same = (one: RunEvent) => one.type === "verification-checked" && one.check === event.check;
-      const earlier = before.findLast(same);
+      const earlier = before().findLast(same);
       return earlier?.type !== "verification-checked" || earlier.passed !== event.passed;
     }
     case "step-failed": {
-      const earlier = before.findLast((one) => one.type === "step-failed" && one.step === event.step);
+      const earlier = before().findLast((one) => one.type === "step-failed" && one.step === event.step);
       return earlier?.type !== "step-failed" || earlier.reason !== event.reason;
     }
     default:
