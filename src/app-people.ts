@@ -2,6 +2,7 @@
 
 import type { Config } from "./config/config.ts";
 import { whyNotApprover } from "./domain/approver.ts";
+import type { Playbook } from "./domain/playbook.ts";
 import { startRounds } from "./domain/rounds.ts";
 import type { Announcements } from "./domain/run.ts";
 import type { Logger } from "./log.ts";
@@ -13,22 +14,28 @@ import { subjectOf } from "./oncall/notice.ts";
 import { createPagerDuty, pagerDutyTells } from "./oncall/pagerduty.ts";
 import { createReach, levelsOf, type Voices, waysOf } from "./oncall/reach.ts";
 import { followAnnouncement } from "./oncall/slack/announcement.ts";
+import { createSlackDoors, type SlackDoors } from "./oncall/slack/doors.ts";
 import { followLevel } from "./oncall/slack/level.ts";
 import { createPeople, type People } from "./oncall/slack/people.ts";
-import { followRecord } from "./oncall/slack/record.ts";
+import { followRecord, recordPlaceOf } from "./oncall/slack/record.ts";
 import { createSlackWeb } from "./oncall/slack/web.ts";
 import type { WebCall } from "./oncall/slack/web-call.ts";
+import type { SlackWorld } from "./oncall/slack/world.ts";
 import { createStatusPage } from "./oncall/status-page.ts";
 import { mayStillApprove } from "./oncall/still-approve.ts";
 import { escalateUnasked } from "./oncall/unasked.ts";
 import type { Message } from "./oncall/way.ts";
 import { lookForRecoveries } from "./playbooks/recover.ts";
 import type { World } from "./playbooks/world.ts";
+import type { Approvals } from "./store/approvals.ts";
+import { createClicks } from "./store/clicks.ts";
 import type { Database } from "./store/connect.ts";
 import type { Escalations } from "./store/escalations.ts";
+import { isOutage } from "./store/outage.ts";
 import type { Outbox } from "./store/outbox.ts";
 import type { Reads } from "./store/reads.ts";
 import { createRecoveries } from "./store/recoveries.ts";
+import type { Switches } from "./store/switches.ts";
 import { createUnasked } from "./store/unasked.ts";
 import type { Metrics } from "./telemetry/metrics.ts";
 
@@ -82,6 +89,76 @@ export function peopleOf(
       return configured ? waysOf(configured) : [];
     },
     announcements: announcementsOf(config),
+  };
+}
+
+export interface DoorParts {
+  readonly config: Config;
+  readonly log: Logger;
+  readonly slack: SlackParts;
+  readonly database: Database;
+  readonly approvals: Approvals;
+  readonly escalations: Escalations;
+  readonly outbox: Outbox;
+  readonly reads: Reads;
+  readonly switches: Switches;
+  readonly requestRun: SlackWorld["requestRun"];
+  readonly playbooks: readonly Playbook[];
+  readonly hint: (runIds: readonly string[]) => void;
+  readonly metrics: Metrics;
+}
+
+/** How often clicks are looked for whose process stopped before it had handled them. */
+const sweepEveryMs = 5_000;
+
+/** The doors in Slack. They open in every role: a click works on any process that Slack reaches. */
+export function openDoors(parts: DoorParts): { readonly router: SlackDoors["router"]; stop(): Promise<void> } {
+  const { config, log, slack, metrics } = parts;
+  const { apiUrl, signingSecret, appToken } = config.slack as NonNullable<Config["slack"]>;
+  const doors = createSlackDoors({
+    world: slackWorldOf(parts),
+    call: slack.call,
+    apiUrl,
+    signingSecret: signingSecret?.reveal() ?? null,
+    appToken: appToken?.reveal() ?? null,
+    onSkew: metrics.slackClockSkew,
+  });
+  doors.start();
+  const sweeping = startRounds(sweepEveryMs, doors.sweep, (error) =>
+    log.warn({ err: error }, "could not look for clicks that were left behind; looking again"),
+  );
+  return {
+    router: doors.router,
+    stop: async () => {
+      await Promise.all([sweeping.stop(), doors.stop()]);
+    },
+  };
+}
+
+function slackWorldOf(parts: DoorParts): SlackWorld {
+  const { config, log, slack, approvals, escalations, outbox, reads, switches } = parts;
+  const { users, groups } = config.slack as NonNullable<Config["slack"]>;
+  const clicks = createClicks(parts.database);
+  return {
+    keepClick: clicks.keep,
+    takeClicks: clicks.takeLeft,
+    clickHandled: clicks.handled,
+    approval: approvals.find,
+    pendingApprovalsOf: approvals.pendingOf,
+    recordPlace: async (runId) => recordPlaceOf(await outbox.recordPlace(runId)),
+    answer: approvals.answer,
+    refuse: approvals.refuse,
+    acknowledge: escalations.acknowledge,
+    runs: ({ limit }) => reads.runs({ state: null, outcome: null, playbook: null, target: null, before: null, limit }),
+    requestRun: parts.requestRun,
+    readSwitch: switches.read,
+    setSwitch: switches.set,
+    hint: parts.hint,
+    isOutage,
+    people: slack.people,
+    whoIsWho: { users, groups, approvers: config.approvers },
+    playbooks: parts.playbooks,
+    log,
   };
 }
 

@@ -5,7 +5,7 @@ import { hostname } from "node:os";
 import { join } from "node:path";
 import { createActions } from "./actions/registry.ts";
 import { createApi } from "./api/router.ts";
-import { openSlack, peopleOf, type SlackParts, startTelling } from "./app-people.ts";
+import { openDoors, openSlack, peopleOf, type SlackParts, startTelling } from "./app-people.ts";
 import type { Config } from "./config/config.ts";
 import { type Outline, outlineOf } from "./config/outline.ts";
 import { isPausedByFile } from "./config/pause-file.ts";
@@ -185,6 +185,25 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
       newId,
       log,
     });
+    const switches = createSwitches(database);
+    const door = slack
+      ? openDoors({
+          config,
+          log,
+          slack,
+          database,
+          approvals,
+          escalations,
+          outbox,
+          reads,
+          switches,
+          requestRun,
+          playbooks: loaded.playbooks.map(({ playbook }) => playbook),
+          hint: dispatch.hint,
+          metrics,
+        })
+      : null;
+    if (door) doors.push(door.stop);
     const api = createApi({
       tokens: config.api.tokens.map(({ name, role, secret }) => ({ name, role, secret: secret.reveal() })),
       limitBytes: config.limits.apiBodyBytes,
@@ -193,13 +212,7 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
       requestRun,
       whyNotApprover: ({ who, role }, approvers) =>
         whyNotApprover({ who, role, groups: [] }, approvers, config.approvers),
-      store: {
-        ...reads,
-        requests,
-        approvals,
-        escalations,
-        switches: createSwitches(database),
-      },
+      store: { ...reads, requests, approvals, escalations, switches },
       hint: dispatch.hint,
       newId,
       readiness,
@@ -213,7 +226,11 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
       metrics,
       limitBytes: config.limits.webhookBodyBytes,
     });
-    const server = await startHttpServer({ ...config.listen, routers: [webhook, api.router], log });
+    const server = await startHttpServer({
+      ...config.listen,
+      routers: [...(door?.router ? [door.router] : []), webhook, api.router],
+      log,
+    });
     doors.push(async () => {
       api.close();
       await server.close();

@@ -2,7 +2,7 @@
 
 import { z } from "zod";
 
-import type { ApprovalDemands } from "../domain/playbook.ts";
+import type { ApprovalDemands } from "../domain/approval-demands.ts";
 import type { Target } from "../domain/target.ts";
 import { buildDjango, djangoSchema } from "./django-schema.ts";
 import { duration, httpUrl, ownName, someOf, text, whole } from "./fields.ts";

@@ -1,6 +1,6 @@
 /** Who may approve: a role, and the sets of people that a playbook or a target asks for. Pure; who somebody is is looked up elsewhere. */
 
-import type { ApprovalDemands } from "./playbook.ts";
+import type { ApprovalDemands } from "./approval-demands.ts";
 import { isAllowed, type Role } from "./role.ts";
 
 /** A set of people of the configuration, by its name under `approvers`. */
@@ -59,7 +59,10 @@ export function strictest(
   const asked = demands.filter((one) => one !== undefined);
   return {
     atLeast: Math.max(defaults.atLeast, ...asked.map((one) => one.atLeast ?? 1)),
-    expireAfterMs: Math.min(defaults.expireAfterMs, ...asked.map((one) => one.expireAfterMs ?? Number.POSITIVE_INFINITY)),
+    expireAfterMs: Math.min(
+      defaults.expireAfterMs,
+      ...asked.map((one) => one.expireAfterMs ?? Number.POSITIVE_INFINITY),
+    ),
     approvers: [...new Set(asked.flatMap((one) => (one.by === null ? [] : [one.by])))],
   };
 }

@@ -1,6 +1,7 @@
 /** A playbook, once it has been read and checked: matchers, rails, ordered steps, verification, escalation. */
 
 import type { Repeat, Risk } from "./action.ts";
+import type { ApprovalDemands } from "./approval-demands.ts";
 import type { JsonObject } from "./json.ts";
 
 export interface Playbook {
@@ -43,15 +44,6 @@ export interface Notify {
   readonly if: string | null;
   /** The steps that the condition refers to: it is evaluated once all of them are over. */
   readonly needs: readonly string[];
-}
-
-/** What approvals must be beyond the configuration's defaults; null where nothing more is asked. */
-export interface ApprovalDemands {
-  /** How many different people. */
-  readonly atLeast: number | null;
-  readonly expireAfterMs: number | null;
-  /** The set of the configuration's `approvers` that each must be in. */
-  readonly by: string | null;
 }
 
 /** What may start a playbook. */

@@ -6,7 +6,15 @@ import type { Playbook } from "./playbook.ts";
 export type RunState = "ready" | "running" | "waiting" | "ended";
 
 /** What a waiting run waits for. */
-export type WaitingFor = "approval" | "verification" | "target" | "switch" | "retry" | "worker" | "announcement" | "lead-time";
+export type WaitingFor =
+  | "approval"
+  | "verification"
+  | "target"
+  | "switch"
+  | "retry"
+  | "worker"
+  | "announcement"
+  | "lead-time";
 
 /** All that deciding needs to know of a run. */
 export interface Run {

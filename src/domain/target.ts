@@ -1,8 +1,8 @@
 /** A target: a system Paramedic may act upon. Only what is listed here is ever touched. */
 
 import type { Labels } from "./alert.ts";
+import type { ApprovalDemands } from "./approval-demands.ts";
 import type { MaintenanceWindow } from "./maintenance-window.ts";
-import type { ApprovalDemands } from "./playbook.ts";
 
 /** A system from the configuration. A part that is left out cannot be acted upon. */
 export interface Target {

@@ -2,7 +2,7 @@
 
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
-import express, { type Router } from "express";
+import express, { type RequestHandler } from "express";
 import { type ErrorLog, errorHandler, notFound } from "./errors.ts";
 
 export interface HttpServer {
@@ -16,7 +16,8 @@ export interface HttpServerOptions {
   readonly host: string;
   /** 0 lets the system choose. */
   readonly port: number;
-  readonly routers: readonly Router[];
+  /** Asked in this order. What reads raw bodies itself comes first. */
+  readonly routers: readonly RequestHandler[];
   readonly log: ErrorLog;
 }
 

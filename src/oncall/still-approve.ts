@@ -14,7 +14,7 @@ export interface StillApprove {
         signal: AbortSignal,
       ) => Promise<
         | { readonly ok: true; readonly person: Person }
-        | { readonly ok: false; readonly reason: string; readonly retryable: boolean }
+        | { readonly ok: false; readonly refused: boolean; readonly reason: string; readonly retryable: boolean }
       >)
     | null;
   readonly whyNot: (person: Person, approvers: readonly string[]) => string | null;
@@ -54,6 +54,7 @@ async function whyNot(
   for (let tries = 0; ; tries++) {
     const found = await parts.find(who.slice("slack:".length), signal);
     if (found.ok) return parts.whyNot(found.person, approvers);
+    if (found.refused) return found.reason;
     const delay = found.retryable && !signal.aborted ? tryAgainAfterMs[tries] : undefined;
     if (delay === undefined) return `cannot be looked up any more: ${found.reason}`;
     await sleep(delay, undefined, { signal }).catch(() => undefined);

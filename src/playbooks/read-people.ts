@@ -1,7 +1,8 @@
 /** Reads what a playbook says about people: whom it hands over to, whom it tells and when, and what approvals must be. */
 
+import type { ApprovalDemands } from "../domain/approval-demands.ts";
 import { parseDuration } from "../domain/duration.ts";
-import type { ApprovalDemands, Escalate, InputDeclaration, Notify, Playbook } from "../domain/playbook.ts";
+import type { Escalate, InputDeclaration, Notify, Playbook } from "../domain/playbook.ts";
 import type { ValueType } from "./cel-types.ts";
 import { type Condition, compileCondition } from "./expression.ts";
 import { hint } from "./near.ts";

@@ -62,6 +62,8 @@ export interface Approvals {
   find(id: string): Promise<Approval | null>;
   /** Newest first, at most `limit`. */
   list(filter: { readonly state: ApprovalState | null; readonly limit: number }): Promise<readonly Approval[]>;
+  /** The pending ones of the runs whose id begins with this, newest first. */
+  pendingOf(runIdOrPrefix: string): Promise<readonly Approval[]>;
   ofRun(runId: string): Promise<readonly Approval[]>;
   pending(): Promise<number>;
 }
@@ -74,6 +76,14 @@ export function createApprovals(database: Database): Approvals {
     find: async (id) => {
       const { rows } = await people.query<ApprovalRow>(`${selectSql} WHERE a.id = $1`, [id]);
       return rows[0] ? approvalOf(rows[0]) : null;
+    },
+    pendingOf: async (prefix) => {
+      // A prefix is looked for among the pending ones, which are few; it is compared, and never a pattern.
+      const { rows } = await people.query<ApprovalRow>(
+        `${selectSql} WHERE a.state = 'pending' AND starts_with(a.run_id::text, lower($1)) ORDER BY a.id DESC LIMIT 100`,
+        [prefix],
+      );
+      return rows.map(approvalOf);
     },
     list: async ({ state, limit }) => {
       const { rows } = await people.query<ApprovalRow>(

@@ -27,6 +27,8 @@ export interface Metrics {
   escalated(): void;
   takenOver(): void;
   leaseLost(): void;
+  /** By how many seconds our clock is ahead of Slack's, of a signed request. */
+  slackClockSkew(seconds: number): void;
   noticeDelivered(way: string): void;
   noticeFailed(way: string, result: "again" | "dead"): void;
   observe(observed: Observed): void;
@@ -113,6 +115,11 @@ export function createMetrics(build: { readonly version: string } = { version: "
     labelNames: ["way", "result"],
     registers,
   });
+  const skew = new Gauge({
+    name: "paramedic_slack_clock_skew_seconds",
+    help: "How far our clock was ahead of Slack's at its last signed request; beyond 300 either way, clicks are refused.",
+    registers,
+  });
   const info = new Gauge({
     name: "paramedic_build_info",
     help: "Always 1; the labels say what is running.",
@@ -136,6 +143,7 @@ export function createMetrics(build: { readonly version: string } = { version: "
     escalated: () => escalations.inc(),
     takenOver: () => takeovers.inc(),
     leaseLost: () => leasesLost.inc(),
+    slackClockSkew: (seconds) => skew.set(seconds),
     noticeDelivered: (way) => notices.inc({ way, result: "delivered" }),
     noticeFailed: (way, result) => notices.inc({ way, result }),
     observe(observed) {

@@ -177,3 +177,11 @@ function placeOf(kept: JsonObject | null): Place | null {
     note: text("note"),
   };
 }
+
+/** Where the message stands, of the place that was kept; null where there is none, or it is gone. */
+export function recordPlaceOf(
+  place: JsonObject | null,
+): { readonly channel: string; readonly ts: string; readonly appId: string | null } | null {
+  const standing = standingOf(place);
+  return standing && { channel: standing.channel, ts: standing.ts, appId: standing.appId || null };
+}
