@@ -1,9 +1,9 @@
 /** What the tests of Slack's messages tell: runs by their histories, and calls to the Slack double. */
 
 import type { Happening, RunEvent } from "../../../src/domain/event.ts";
-import type { JsonObject } from "../../../src/domain/json.ts";
 import { subjectOf } from "../../../src/oncall/notice.ts";
-import type { WebAnswer, WebCall } from "../../../src/oncall/slack/web-call.ts";
+import { createSlackWeb } from "../../../src/oncall/slack/web.ts";
+import type { WebCall } from "../../../src/oncall/slack/web-call.ts";
 import type { Followed, Message, Subject } from "../../../src/oncall/way.ts";
 import { begin, happened, timeAt } from "../../support/builders.ts";
 import type { SlackDouble } from "../../support/slack-double.ts";
@@ -73,22 +73,9 @@ export function kept(followed: Followed, over: Partial<Message> = {}): Message {
 
 export const ever = new AbortController().signal;
 
-/** One plain call of the double, without the bounds that Paramedic's own calls have. */
-export function callsOf(slack: SlackDouble): WebCall {
-  return async (method, args): Promise<WebAnswer> => {
-    const response = await fetch(`${slack.apiUrl}${method}`, {
-      method: "POST",
-      headers: { "content-type": "application/json", authorization: `Bearer ${slack.botToken}` },
-      body: JSON.stringify(args),
-    });
-    const wait = response.headers.get("retry-after");
-    const body = (await response.json()) as JsonObject;
-    if (body["ok"] === true) return { ok: true, response: body };
-    const error = String(body["error"]);
-    const retryable = error === "ratelimited" || error === "internal_error";
-    const reason = `Slack refused it: ${error}`;
-    return { ok: false, error, reason, retryable, ...(wait === null ? {} : { retryAfterMs: Number(wait) * 1_000 }) };
-  };
+/** Calls of the double as Paramedic makes them. */
+export function callsOf({ apiUrl, botToken }: SlackDouble): WebCall {
+  return createSlackWeb({ apiUrl, token: botToken });
 }
 
 /** Every text of a message, as a person reads it from the top. */
