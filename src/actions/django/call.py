@@ -368,13 +368,22 @@ def migrate(request, begin):
         return {"migrated": []}
     if now != request["steps"]:
         raise Refused("what would be migrated is no longer what was planned")
-    if connection.vendor == "postgresql":
-        with connection.cursor() as cursor:
-            # A migration that waits for a lock makes everybody wait who comes after it.
-            cursor.execute(f"SET lock_timeout = '{LOCK_TIMEOUT}'")
+    protect(connection)
     begin()
     call_command("migrate", request["app"], name, interactive=False, verbosity=0)
     return {"migrated": [f"{one['app']}.{one['name']}" for one in now]}
+
+
+def protect(connection):
+    """Keeps a migration from holding others up, while it waits and after it was killed."""
+    if connection.vendor != "postgresql":
+        return
+    with connection.cursor() as cursor:
+        # A migration that waits for a lock makes everybody wait who comes after it.
+        cursor.execute(f"SET lock_timeout = '{LOCK_TIMEOUT}'")
+        if connection.pg_version >= 140000:
+            # Postgres would go on with a statement whose client was killed, and keep its locks.
+            cursor.execute("SET client_connection_check_interval = '1s'")
 
 
 def migration_state(request, begin):

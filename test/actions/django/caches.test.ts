@@ -44,7 +44,7 @@ services.describe("the caches of a real Django project", () => {
     at: (port) => ({ action: clearCache, target: patient.at(port) }),
     arrange: async () => {
       await patient.cache.flushdb();
-      await patient.yt3.shell("from apps.core.cache_manager import TreeCache; TreeCache.warm_cache()");
+      await patient.cache.mset(":1:tree:1", "x", ":1:report:1", "y");
     },
     state: () => patient.cached(),
   });

@@ -35,8 +35,8 @@ services.describe("the metrics of a real Django project", () => {
     at: (port) => ({ action: cleanupMetrics, target: patient.at(port) }),
     arrange: async () => {
       await patient.metrics.flushdb();
-      await patient.yt3.manage("age_metrics", "--hours=7", "--count=20");
-      await patient.yt3.manage("age_metrics", "--hours=1", "--count=5");
+      await patient.age(7, 20);
+      await patient.age(1, 5);
     },
     state: () => patient.recorded(),
   });
@@ -48,7 +48,7 @@ services.describe("the metrics of a real Django project", () => {
     at: (port) => ({ action: archiveMetrics, target: patient.at(port) }),
     arrange: async () => {
       await patient.metrics.flushdb();
-      await patient.yt3.manage("age_metrics", "--hours=1000", "--count=20");
+      await patient.age(1000, 20);
     },
     state: async () => [await patient.recorded(), await patient.sql("SELECT count(*) FROM monitoring_archivedmetric")],
   });
@@ -80,8 +80,8 @@ services.describe("the metrics of a real Django project", () => {
 
   test("cleaning removes what is old, lowers the memory and leaves the rest", async () => {
     await patient.metrics.flushdb();
-    await patient.yt3.manage("age_metrics", "--hours=7", "--count=5000");
-    await patient.yt3.manage("age_metrics", "--hours=1", "--count=3");
+    await patient.age(7, 5_000);
+    await patient.age(1, 3);
     const context = contextFor(patient.target);
     const planned = await cleanupMetrics.plan({ hours: 6 }, context);
     expect(planned).toMatchObject({
@@ -101,7 +101,7 @@ services.describe("the metrics of a real Django project", () => {
   test("archiving runs the management command that is configured", async () => {
     await patient.metrics.flushdb();
     await patient.sql("TRUNCATE monitoring_archivedmetric");
-    await patient.yt3.manage("age_metrics", "--hours=1000", "--count=12");
+    await patient.age(1000, 12);
     const context = contextFor(patient.target);
     const planned = await archiveMetrics.plan({ days: 30 }, context);
     expect(planned).toMatchObject({ effects: ["archive 12 metrics that are older than 30 days (archive_metrics)"] });

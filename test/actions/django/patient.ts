@@ -1,5 +1,6 @@
 /** The Django project on a real Postgres and a real Redis whose passwords are the canary, as a target to act upon. */
 
+import { randomUUID } from "node:crypto";
 import { Redis } from "ioredis";
 import type { DjangoTarget, Target } from "../../../src/domain/target.ts";
 import { query, sharedPostgres } from "../../support/postgres.ts";
@@ -20,6 +21,8 @@ export interface DjangoPatient {
   sql(text: string): Promise<Record<string, unknown>[]>;
   /** The values of all keys of the cache. */
   cached(): Promise<Readonly<Record<string, string | undefined>>>;
+  /** Records metrics that are so old. */
+  age(hours: number, count: number): Promise<void>;
   /** How many metrics there are, by key. */
   recorded(): Promise<Readonly<Record<string, number>>>;
   stop(): Promise<void>;
@@ -64,6 +67,11 @@ export async function createDjangoPatient(): Promise<DjangoPatient> {
       const keys = (await cache.keys("*")).sort();
       const values = keys.length === 0 ? [] : await cache.mgetBuffer(keys);
       return Object.fromEntries(keys.map((key, index) => [key, values[index]?.toString("base64")]));
+    },
+    age: async (hours, count) => {
+      const at = Date.now() / 1_000 - hours * 3_600;
+      const member = () => JSON.stringify({ id: randomUUID(), path: "/old/", ms: 12.5, status: 200 });
+      await metrics.zadd("metrics:requests", ...Array.from({ length: count }, () => [at, member()]).flat());
     },
     recorded: async () => {
       const keys = (await metrics.keys("*")).sort();
