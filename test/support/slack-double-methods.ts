@@ -157,7 +157,6 @@ function conversationsInfo(workspace: Workspace, args: Fields): Fields {
 function usersInfo(workspace: Workspace, args: Fields): Fields {
   const user = workspace.users.get(String(args["user"] ?? ""));
   if (!user) return refused("user_not_found");
-  const isStranger = user.teamId !== workspace.teamId;
   return {
     ok: true,
     user: {
@@ -170,7 +169,6 @@ function usersInfo(workspace: Workspace, args: Fields): Fields {
       is_app_user: false,
       is_restricted: user.kind === "guest" || user.kind === "single-channel-guest",
       is_ultra_restricted: user.kind === "single-channel-guest",
-      ...(isStranger && { is_stranger: true }),
       profile: { real_name: user.name, display_name: user.name, team: user.teamId },
     },
   };

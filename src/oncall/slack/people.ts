@@ -136,12 +136,14 @@ interface OwnTeam {
 
 const noGroups: Membership = { ok: true, groups: [] };
 
-/** https://docs.slack.dev/reference/objects/user-object */
+/**
+ * https://docs.slack.dev/reference/objects/user-object; its `is_stranger` is not set for people of other workspaces who
+ * share a channel with ours, so the workspace is compared.
+ */
 function objection(about: JsonObject, own: OwnTeam): string | null {
   if (about["deleted"] === true) return "is deactivated in Slack";
   if (about["is_bot"] === true) return "is a bot";
   if (about["is_restricted"] === true || about["is_ultra_restricted"] === true) return "is a guest of the workspace";
-  if (about["is_stranger"] === true) return "is from another organisation";
   const team = about["team_id"];
   const enterprise = isObject(about["enterprise_user"]) ? about["enterprise_user"]["enterprise_id"] : undefined;
   if (team === own.team || (own.enterprise !== null && [team, enterprise].includes(own.enterprise))) return null;

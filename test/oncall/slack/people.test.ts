@@ -1,8 +1,10 @@
 /** Who somebody of Slack is, against the double over real HTTP. */
 
+import type { JsonObject } from "../../../src/domain/json.ts";
 import type { Role } from "../../../src/domain/role.ts";
 import { createPeople, type People } from "../../../src/oncall/slack/people.ts";
 import { createSlackWeb } from "../../../src/oncall/slack/web.ts";
+import type { WebCall } from "../../../src/oncall/slack/web-call.ts";
 import { cleaningUp } from "../../support/clean-up.ts";
 import { type SlackDouble, startSlackDouble } from "../../support/slack-double.ts";
 
@@ -108,11 +110,27 @@ test.each([
   ["is a guest", { kind: "guest" }],
   ["is a guest", { kind: "single-channel-guest" }],
   ["is a bot", { kind: "bot" }],
-  ["is from another", { teamId: "T0ELSEWHERE" }],
+  ["is from another workspace", { teamId: "T0ELSEWHERE" }],
 ] as const)("whoever %s is refused by a fresh look, whatever the configuration gives them", async (reason, about) => {
   slack.addUser("UALICE", about);
   const found = await peopleOf({ users: { UALICE: "admin" } }).find("UALICE", fresh, never);
   expect(found).toMatchObject({ ok: false, refused: true, reason: expect.stringContaining(reason) });
+});
+
+test("on an Enterprise Grid, people of its other workspaces are our own and those of another organisation are not", async () => {
+  const answers: Readonly<Record<string, JsonObject>> = {
+    "auth.test": { ok: true, team_id: "T1", enterprise_id: "E1" },
+    "users.info": { ok: true, user: { team_id: "T2", enterprise_user: { enterprise_id: "E1" } } },
+  };
+  const find = async (own: JsonObject) => {
+    const web: WebCall = async (method) => ({ ok: true, response: { ...answers[method], ...own } });
+    const users = new Map([["UALICE", "approver"]] as const);
+    const people = createPeople({ web, users, groups: new Map(), approverGroups: [], cacheMs: 0 });
+    return await people.find("UALICE", fresh, never);
+  };
+  expect(await find({})).toMatchObject({ ok: true, person: { role: "approver" } });
+  expect(await find({ enterprise_id: "E2" })).toMatchObject({ ok: false, refused: true });
+  expect(await find({ enterprise_id: null })).toMatchObject({ ok: false, refused: true });
 });
 
 test("somebody whom Slack does not know is refused", async () => {
