@@ -63,6 +63,7 @@ describe("an approval", () => {
         effects: ["would change"],
         reasons: ["risk-high"],
         state: "pending",
+        approvers: [],
         atLeast: 1,
         requestedBy: "api:eve",
         requestedAt: expect.any(String),
