@@ -54,7 +54,10 @@ function unsteady(state: UnitState, first: UnitState, before: string | null): st
   }
   if (activeState !== "active" && activeState !== "reloading") {
     const how = service ? `, result ${service.result}, exit status ${service.exitStatus}` : "";
-    return `it was ${activeState} (${subState}${how})`;
+    // systemd forgets a unit that it did not start, and with it why.
+    const why =
+      activeState === "inactive" ? ", by its own end or because a condition in its unit file does not hold," : "";
+    return `it was ${activeState} (${subState}${how})${why}`;
   }
   if (before !== null && state.invocationId === before) return "it still was the same start as before";
   if (state.invocationId !== first.invocationId) return "it had been started once more";
