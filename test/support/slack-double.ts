@@ -6,8 +6,10 @@
 import { randomBytes } from "node:crypto";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
-import { type Fields, isFields } from "./slack-double-blocks.ts";
-import { edit, methods, withIds } from "./slack-double-methods.ts";
+import { respond, say, submitted } from "./slack-double-answers.ts";
+import type { Fields } from "./slack-double-blocks.ts";
+import { argumentsOf, failWith, json, readAll, type SlackFailure } from "./slack-double-http.ts";
+import { methods } from "./slack-double-methods.ts";
 import {
   type Answered,
   type Click,
@@ -23,31 +25,13 @@ import {
 import { openSocketServer, type SlackSocket } from "./slack-double-socket.ts";
 import {
   channelOf,
-  messageOf,
   newWorkspace,
   type SlackChannel,
   type SlackEphemeral,
   type SlackMessage,
   type SlackUser,
   type SlackView,
-  type Workspace,
 } from "./slack-double-workspace.ts";
-
-/**
- * How a method fails: with an error of Slack's, with 429 and `Retry-After`, with an HTTP status and a page, without ever
- * an answer (`hang`, `hang-in-body`), with the connection ended before anything was done (`reset`) or after
- * (`answer-lost`), with something that is no JSON (`not-json`), or not at all but late.
- */
-export type SlackFailure =
-  | { readonly error: string }
-  | { readonly retryAfter: number }
-  | { readonly status: number }
-  | { readonly afterMs: number }
-  | "hang"
-  | "hang-in-body"
-  | "reset"
-  | "answer-lost"
-  | "not-json";
 
 /** A call of the Web API as it came, without the token. */
 export interface SlackCall {
@@ -369,112 +353,4 @@ export async function startSlackDouble(): Promise<SlackDouble> {
 
 function sendOptions(to: string | undefined, forge: Forgery | undefined): SendOptions {
   return { ...(to !== undefined && { to }), ...(forge !== undefined && { forge }) };
-}
-
-/** What Slack does with the answer to a submission. */
-function submitted(view: SlackView, body: string): void {
-  const said = parsed(body);
-  if (said["response_action"] === "errors") {
-    view.errors = said["errors"] as Fields;
-    return;
-  }
-  view.errors = {};
-  if (said["response_action"] === "update") view.view = withIds(said["view"] as Fields);
-  else view.state = "submitted";
-}
-
-/** A `response_url`: five uses, as Slack documents. The half hour is not kept here. */
-function respond(workspace: Workspace, path: string, raw: string, response: ServerResponse): void {
-  const url = workspace.responseUrls.get(path);
-  if (!url || url.left === 0) {
-    json(response, { ok: false, error: url ? "used_url" : "expired_url" }, 404);
-    return;
-  }
-  url.left -= 1;
-  say(workspace, "response_url", url, raw);
-  response.writeHead(200, { "content-type": "text/html" }).end("ok");
-}
-
-function say(
-  workspace: Workspace,
-  by: SlackEphemeral["by"],
-  place: { readonly channel: string; readonly user: string; readonly ts: string | null },
-  body: string,
-): void {
-  const said = parsed(body);
-  const text = String(said["text"] ?? (Object.keys(said).length === 0 ? body : ""));
-  const blocks = Array.isArray(said["blocks"]) ? said["blocks"].filter(isFields) : [];
-  const original = place.ts === null ? undefined : messageOf(workspace, place.channel, place.ts);
-  if (said["replace_original"] === true && original) {
-    edit(original, text, blocks);
-    return;
-  }
-  if (said["delete_original"] === true && original) {
-    return void workspace.messages.splice(workspace.messages.indexOf(original), 1);
-  }
-  const threadTs = typeof said["thread_ts"] === "string" ? said["thread_ts"] : null;
-  const { channel, user } = place;
-  if (said["response_type"] !== "in_channel") {
-    return void workspace.ephemerals.push({ by, channel, user, text, blocks, threadTs });
-  }
-  const ts = workspace.nextTs();
-  const sender = workspace.botUserId;
-  workspace.messages.push({
-    channel,
-    ts,
-    threadTs,
-    broadcast: false,
-    user: sender,
-    text,
-    blocks,
-    edits: 0,
-    earlier: [],
-  });
-}
-
-function failWith(failure: SlackFailure, request: IncomingMessage, response: ServerResponse): void {
-  const html = { "content-type": "text/html" };
-  if (failure === "reset") request.socket.destroy();
-  if (failure === "hang-in-body") response.writeHead(200, { "content-type": "application/json" }).write('{"ok":');
-  if (failure === "not-json") response.writeHead(200, html).end("<html>hello");
-  if (typeof failure !== "object") return;
-  if ("error" in failure) json(response, { ok: false, error: failure.error });
-  if ("status" in failure) response.writeHead(failure.status, html).end("<html>upstream connect error</html>");
-  if (!("retryAfter" in failure)) return;
-  response.setHeader("retry-after", String(failure.retryAfter));
-  json(response, { ok: false, error: "ratelimited" }, 429);
-}
-
-/** Slack takes JSON, and forms in which what is no text is JSON. */
-function argumentsOf(request: IncomingMessage, raw: string): Fields {
-  if ((request.headers["content-type"] ?? "").startsWith("application/json")) return parsed(raw);
-  const query = new URL(request.url ?? "/", "http://double").searchParams;
-  const fields = [...query, ...new URLSearchParams(raw)].map(([name, value]) => {
-    const isJson = ["blocks", "view", "metadata", "attachments"].includes(name);
-    return [name, isJson ? parsedAny(value) : value] as const;
-  });
-  return Object.fromEntries(fields);
-}
-
-function parsed(text: string): Fields {
-  const value = parsedAny(text);
-  return isFields(value) ? value : {};
-}
-
-function parsedAny(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
-}
-
-function json(response: ServerResponse, body: Fields, status = 200): void {
-  response.writeHead(status, { "content-type": "application/json; charset=utf-8" }).end(JSON.stringify(body));
-}
-
-async function readAll(request: IncomingMessage): Promise<Buffer> {
-  const pieces: Buffer[] = [];
-  for await (const piece of request) pieces.push(piece as Buffer);
-  return Buffer.concat(pieces);
 }

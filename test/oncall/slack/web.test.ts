@@ -4,7 +4,8 @@ import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { createSlackWeb } from "../../../src/oncall/slack/web.ts";
 import { cleaningUp } from "../../support/clean-up.ts";
-import { type SlackDouble, type SlackFailure, startSlackDouble } from "../../support/slack-double.ts";
+import { type SlackDouble, startSlackDouble } from "../../support/slack-double.ts";
+import type { SlackFailure } from "../../support/slack-double-http.ts";
 import { until } from "../../support/until.ts";
 
 const undo = cleaningUp();
