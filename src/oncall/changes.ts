@@ -27,11 +27,16 @@ export function followChanges(options: {
   readonly to: string;
 }): Follow {
   return async (message, subject, signal) => {
-    let place = placeOf(message.place);
-    const wasTold = place.told > 0;
+    const before = placeOf(message.place);
+    let place = before;
+    const told = () => (before.told === 0 && place.told > 0 ? options.to : null);
     for (const change of appliedAfter(place.upTo, subject)) {
       const { seq, ...applied } = change;
       const answer = await options.change(applied, signal);
+      if (!answer.ok && answer.retryable && place.told > before.told) {
+        // Those before it are told; the failure comes again with the next call, which is due at once.
+        return { ok: true, place: asJson(place), shownSeq: place.upTo, told: told(), done: false };
+      }
       if (!answer.ok && answer.retryable) {
         return { ...answer, place: asJson(place), shownSeq: place.told > 0 ? place.upTo : 0 };
       }
@@ -42,8 +47,7 @@ export function followChanges(options: {
     const last = subject.story.at(-1)?.seq ?? message.shownSeq;
     place = { ...place, upTo: Math.max(place.upTo, last) };
     if (subject.ended && place.refused > 0) return refused(place);
-    const told = !wasTold && place.told > 0 ? options.to : null;
-    return { ok: true, place: asJson(place), shownSeq: last, told, done: subject.ended !== null };
+    return { ok: true, place: asJson(place), shownSeq: last, told: told(), done: subject.ended !== null };
   };
 }
 

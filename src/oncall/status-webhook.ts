@@ -41,6 +41,7 @@ export function followStatusWebhook(options: {
   return async (message, subject, signal) => {
     const stages = stagesOf(subject);
     let { place, shownSeq } = message;
+    const told = () => (message.place === null && place !== null ? url.host : null);
     for (const stage of stages.filter(({ seq }) => seq > message.shownSeq)) {
       const headers = {
         "idempotency-key": `${subject.run}.${stage.seq}`,
@@ -48,6 +49,10 @@ export function followStatusWebhook(options: {
       };
       const body = bodyOf(stage, subject);
       const answer = await callJson({ method: "POST", url, headers, body, timeoutMs, name, secret: token }, signal);
+      if (!answer.ok && shownSeq > message.shownSeq) {
+        // Those before it are told; the failure comes again with the next call, which is due at once.
+        return { ok: true, place, shownSeq, told: told(), done: false };
+      }
       if (!answer.ok) {
         const { status: _, ...failure } = answer;
         return { ...failure, place, shownSeq };
@@ -60,7 +65,7 @@ export function followStatusWebhook(options: {
       ok: true,
       place,
       shownSeq: subject.story.at(-1)?.seq ?? shownSeq,
-      told: message.place === null && place !== null ? url.host : null,
+      told: told(),
       done: last ? isLast(subject, last) : subject.ended !== null,
     };
   };

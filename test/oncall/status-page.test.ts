@@ -137,7 +137,7 @@ test("an entry whose creation was done and not answered is found again and not m
 test("an update that was done and not answered is not made twice", async () => {
   const [told] = await through(statuspage(), subjectAfter(...planned));
   let message = afterwards(announcement(), told as Followed);
-  double.fail("lose-answer", "PATCH");
+  double.fail("lose-answer", { method: "PATCH" });
   const lost = await statuspage()(message, subjectAfter(...changed), never);
   expect(failure(lost)).toMatchObject({ retryable: true, place: { id: "e1" } });
   message = afterwards(message, lost);
@@ -257,6 +257,25 @@ test("a webhook that fails in between is told the rest later, each under a key o
   expect(double.calls.map(({ body }) => body?.["event"])).toEqual(["announced", "updated", "updated", "closed"]);
   expect(keys[1]).toBe(keys[2]);
   expect(new Set(keys).size).toBe(3);
+});
+
+test("a webhook that fails after some of what is new is not told those again", async () => {
+  double.fail(500, { after: 2 });
+  const all = await through(webhook(), subjectAfter(...fixed), subjectAfter(...fixed));
+  expect(all).toMatchObject([
+    { ok: true, told: expect.any(String), done: false },
+    { ok: false, retryable: true },
+  ]);
+  double.fail(null);
+  const message = afterwards(announcement(), all[1] as Followed);
+  expect(await webhook()(message, subjectAfter(...fixed), never)).toMatchObject({ ok: true, told: null, done: true });
+  expect(double.calls.map(({ body }) => body?.["event"])).toEqual([
+    "announced",
+    "updated",
+    "closed",
+    "closed",
+    "closed",
+  ]);
 });
 
 test("a webhook without a token gets none", async () => {

@@ -48,8 +48,8 @@ export interface StatusPageDouble {
   readonly hookUrl: string;
   readonly calls: readonly StatusPageCall[];
   readonly entries: readonly ShownEntry[];
-  /** Fails from now on, or at methods of that name only; null: works again. */
-  fail(failure: StatusPageFailure | null, method?: string): void;
+  /** Fails from now on, or after some calls, or at methods of one name only; null: works again. */
+  fail(failure: StatusPageFailure | null, when?: { readonly method?: string; readonly after?: number }): void;
   /** Closes or edits an entry as a person would. */
   setStatus(id: string, status: string): void;
   /** Puts entries of others on the page. */
@@ -62,13 +62,14 @@ export async function startStatusPageDouble({ pageId = "page1", token = "canary-
   const calls: StatusPageCall[] = [];
   const entries: ShownEntry[] = [];
   const sockets = new Set<Socket>();
-  let failure: { readonly how: StatusPageFailure; readonly method: string | null } | null = null;
+  let failure: { readonly how: StatusPageFailure; readonly method: string | undefined; readonly from: number } | null =
+    null;
 
   const server = createServer(async (request, response) => {
     const body = parse(await readAll(request));
     const { method = "", url = "", headers } = request;
     calls.push({ method, path: url, headers, body });
-    const how = failure && (failure.method === null || failure.method === method) ? failure.how : null;
+    const how = failure && calls.length > failure.from && (failure.method ?? method) === method ? failure.how : null;
     if (how !== null && how !== "lose-answer") return failWith(how, request, response);
     const [status, answered] = url.startsWith("/hook")
       ? hook(headers, body, token)
@@ -89,8 +90,8 @@ export async function startStatusPageDouble({ pageId = "page1", token = "canary-
     hookUrl: `${origin}/hook`,
     calls,
     entries,
-    fail: (how, method) => {
-      failure = how === null ? null : { how, method: method ?? null };
+    fail: (how, { method, after = 0 } = {}) => {
+      failure = how === null ? null : { how, method, from: calls.length + after };
     },
     setStatus: (id, status) => {
       const entry = entries.find((one) => one.id === id);
