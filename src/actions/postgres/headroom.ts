@@ -13,7 +13,6 @@ const defaultMinFreeMiB = 1_024;
 const defaultMaxLagMs = 30_000;
 /** A replica whose replay stands still reports no growing delay, only growing distance. */
 const maxLagBytes = 64 * mebibyte;
-const longTransactionSeconds = 60;
 
 /** What cannot be checked is said, so that people who approve know it. */
 export type Headroom = { readonly status: "enough"; readonly notes: readonly string[] } | Failure;
@@ -25,6 +24,8 @@ export interface Need {
   readonly relations: readonly number[];
   /** Whether it has to wait for every older transaction, as all that is CONCURRENTLY does. */
   readonly waitsForTransactions: boolean;
+  /** How long another transaction may have been open then; 60 where left out. */
+  readonly longestTransactionSeconds?: number;
 }
 
 /** Whether the server has room for what is needed, and what about that is not known. */
@@ -33,7 +34,7 @@ export async function headroomFor(query: Query, postgres: PostgresTarget, need: 
   if (server?.replica) return lasting("This server is a replica, which only reads. Point postgres.url at the primary.");
   const lag = await replicationLag(query, postgres.maxReplicationLagMs ?? defaultMaxLagMs);
   if (lag) return lag;
-  const waiting = need.waitsForTransactions ? await longTransaction(query) : null;
+  const waiting = need.waitsForTransactions ? await longTransaction(query, need.longestTransactionSeconds ?? 60) : null;
   if (waiting) return waiting;
   return diskSpace(query, postgres, need);
 }
@@ -55,7 +56,7 @@ async function replicationLag(query: Query, maxLagMs: number): Promise<Failure |
   );
 }
 
-async function longTransaction(query: Query): Promise<Failure | null> {
+async function longTransaction(query: Query, longestSeconds: number): Promise<Failure | null> {
   const [oldest] = await query<{ pid: number; name: string; seconds: number }>(
     `SELECT pid, name, extract(epoch FROM clock_timestamp() - since)::float8 AS seconds FROM (
        SELECT pid, usename::text AS name, xact_start AS since FROM pg_stat_activity
@@ -64,7 +65,7 @@ async function longTransaction(query: Query): Promise<Failure | null> {
         UNION ALL
        SELECT 0, owner::text, prepared FROM pg_prepared_xacts WHERE database = current_database()) t
       WHERE clock_timestamp() - since > make_interval(secs => $1) ORDER BY since LIMIT 1`,
-    [longTransactionSeconds],
+    [longestSeconds],
   );
   if (!oldest) return null;
   const which = oldest.pid === 0 ? "A prepared transaction" : `The transaction of pid ${oldest.pid}`;

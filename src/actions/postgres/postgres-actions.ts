@@ -9,6 +9,7 @@ import { dropInvalidIndexes } from "./drop-invalid-indexes.ts";
 import { explain } from "./explain.ts";
 import { invalidIndexes } from "./invalid-indexes.ts";
 import { missingIndexes } from "./missing-indexes.ts";
+import { readOnly } from "./read-only.ts";
 import { reindex } from "./reindex.ts";
 import { slowQueries } from "./slow-queries.ts";
 import { tableSizes } from "./table-sizes.ts";
@@ -29,4 +30,5 @@ export const postgresActions: readonly Action[] = [
   reindex,
   createIndex,
   dropInvalidIndexes,
+  readOnly,
 ];
