@@ -4,6 +4,7 @@ import { writeFileSync } from "node:fs";
 import { cpus } from "node:os";
 import globalTeardown from "../test/support/global-teardown.ts";
 import { accept, acceptWithoutRedis } from "./accept.ts";
+import { deleteKeys } from "./delete-keys.ts";
 import { drain, drainWithoutRedis } from "./drain.ts";
 import { footprint } from "./footprint.ts";
 import { type Ground, prepareGround } from "./ground.ts";
@@ -18,6 +19,7 @@ const measurements: Readonly<Record<string, readonly ((ground: Ground) => Promis
   drain: [drain],
   latency: [latency],
   match: [match],
+  "delete-keys": [deleteKeys],
   scale: [scale],
   footprint: [footprint],
   "no-redis": [acceptWithoutRedis, drainWithoutRedis, latencyWithoutRedis],

@@ -10,7 +10,7 @@ import { showKey } from "./key-text.ts";
 
 const samples = 5;
 /** One batch is one SCAN and one UNLINK; Redis serves nobody else during either. */
-const batch = { least: 50, first: 500, most: 1_000, slowMs: 4, quickMs: 2 };
+const batch = { least: 100, first: 250, most: 500, slowMs: 4, quickMs: 2 };
 
 const input = z.strictObject({
   /** One of the target's `redis.keyPatterns`, exactly as written there. */
