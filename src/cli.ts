@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 /** Parses the command line and starts what it asks for. Exit codes: 0 done, 1 the answer is no, 2 wrong usage or configuration. */
 
+import { existsSync } from "node:fs";
 import { createInterface } from "node:readline/promises";
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
 import { createClient } from "./cli/client.ts";
@@ -14,7 +15,9 @@ import {
   startRun,
   type Terminal,
 } from "./cli/commands.ts";
+import { printPolkitRules } from "./cli/polkit.ts";
 import { clientSettings } from "./config/client.ts";
+import { formatProblem } from "./config/problems.ts";
 import { parseDuration } from "./domain/duration.ts";
 import type { Role } from "./main.ts";
 
@@ -56,6 +59,27 @@ program
   .action(async (options: { config?: string }) => {
     const { migrateOnly } = await import("./main.ts");
     process.exitCode = await migrateOnly({ file: options.config ?? null });
+  });
+
+program
+  .command("polkit")
+  .description("print the polkit rules that let a user restart the configured units and nothing else")
+  .addOption(configOption())
+  .requiredOption("--user <name>", "the user that Paramedic runs as")
+  .option("--host <name>", "only the units of this host's targets", hostName)
+  .action(async (options: { config?: string; user: string; host?: string }) => {
+    const { loadConfig } = await import("./config/load.ts");
+    const file = options.config ?? (existsSync("paramedic.yaml") ? "paramedic.yaml" : null);
+    const loaded = loadConfig({ file });
+    if ("problems" in loaded) {
+      for (const problem of loaded.problems) process.stderr.write(`${formatProblem(problem)}\n`);
+      process.exitCode = 2;
+      return;
+    }
+    process.exitCode = await printPolkitRules(
+      { user: options.user, host: options.host ?? null, targets: loaded.config.targets },
+      { out: (text) => void process.stdout.write(text), err: (line) => void process.stderr.write(`${line}\n`) },
+    );
   });
 
 interface ClientOptions {
