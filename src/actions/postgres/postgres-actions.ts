@@ -3,6 +3,7 @@
 import type { Action } from "../../domain/action.ts";
 import { activity } from "./activity.ts";
 import { analyze } from "./analyze.ts";
+import { backup } from "./backup.ts";
 import { cancelQueries } from "./cancel-queries.ts";
 import { createIndex } from "./create-index.ts";
 import { dropInvalidIndexes } from "./drop-invalid-indexes.ts";
@@ -31,4 +32,5 @@ export const postgresActions: readonly Action[] = [
   createIndex,
   dropInvalidIndexes,
   readOnly,
+  backup,
 ];
