@@ -1,6 +1,8 @@
 import { clearCache } from "../../../src/actions/django/clear-cache.ts";
 import { warmCaches } from "../../../src/actions/django/warm-caches.ts";
+import { stats } from "../../../src/actions/redis/stats.ts";
 import { redisService } from "../../support/redis.ts";
+import { until } from "../../support/until.ts";
 import { djangoService } from "../../support/youtility3.ts";
 import { contextFor } from "../context.ts";
 import { describeContract } from "../contract.ts";
@@ -65,6 +67,33 @@ services.describe("the caches of a real Django project", () => {
       ],
     });
     expect(Object.keys(await patient.cached())).toHaveLength(6);
+  });
+
+  test("warming raises the hit rate of the site as redis.stats measures it", async () => {
+    const served = await patient.yt3.serve();
+    const target = {
+      ...patient.target,
+      redis: { url: patient.yt3.env["YT3_REDIS_URL"] as string, keyPatterns: ["tree:*"] },
+    };
+    const roots = await patient.sql("SELECT id FROM core_location WHERE parent_id IS NULL");
+    const rate = async () => {
+      const seen = stats.observe({ windowSeconds: 2 }, contextFor(target));
+      await until(async () => /cmd=info/.test(String(await patient.cache.client("LIST"))));
+      for (const { id } of roots) for (const page of ["tree", "report"]) await served.get(`/${page}/${id}/`);
+      const result = await seen;
+      if (result.status !== "observed") throw new Error(result.reason);
+      return result.output;
+    };
+    await patient.cache.flushdb();
+    const cold = await rate();
+    await patient.cache.flushdb();
+    await warmCaches.apply({ calls: patient.yt3.django.warmUp }, contextFor(target));
+    const warm = await rate();
+    await served.stop();
+    expect([cold, warm]).toMatchObject([
+      { lookups: 6, hitRate: 0 },
+      { lookups: 6, hitRate: 1 },
+    ]);
   });
 
   test("a plan that names what the configuration no longer does is refused before anything is called", async () => {
