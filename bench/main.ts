@@ -10,6 +10,7 @@ import { footprint } from "./footprint.ts";
 import { type Ground, prepareGround } from "./ground.ts";
 import { latency, latencyWithoutRedis } from "./latency.ts";
 import { match } from "./match.ts";
+import { restart } from "./restart.ts";
 import type { Row } from "./row.ts";
 import { scale } from "./scale.ts";
 import { tableOf } from "./table.ts";
@@ -20,6 +21,7 @@ const measurements: Readonly<Record<string, readonly ((ground: Ground) => Promis
   latency: [latency],
   match: [match],
   "delete-keys": [deleteKeys],
+  restart: [restart],
   scale: [scale],
   footprint: [footprint],
   "no-redis": [acceptWithoutRedis, drainWithoutRedis, latencyWithoutRedis],

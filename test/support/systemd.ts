@@ -3,11 +3,14 @@
 import { execFile } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
 import { rm, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { promisify } from "node:util";
 import { type Child, startChild } from "./process.ts";
 import { isInstalled, type RealService, serviceUnless } from "./real-service.ts";
 import { temporaryFolder } from "./run-folder.ts";
+
+/** From the project's own folder, where tests and benchmarks run. */
+const script = "test/support/systemd-up.sh";
 
 const needed = ["systemctl", "dbus-daemon", "busctl", "journalctl", "pkaction", "unshare", "nsenter", "setsid"];
 
@@ -46,7 +49,7 @@ export interface TestSystemd {
 /** Starts one; it is ready within about half a second. */
 export async function startSystemd(): Promise<TestSystemd> {
   const folder = await temporaryFolder("systemd");
-  const child = await startChild("/bin/bash", [join(__dirname, "systemd-up.sh"), folder], {
+  const child = await startChild("/bin/bash", [resolve(script), folder], {
     name: "systemd-up.sh",
     stdio: ["pipe", "pipe", "pipe"],
   });
