@@ -12,6 +12,7 @@ import { invalidIndexes } from "./invalid-indexes.ts";
 import { missingIndexes } from "./missing-indexes.ts";
 import { readOnly } from "./read-only.ts";
 import { reindex } from "./reindex.ts";
+import { restore } from "./restore.ts";
 import { slowQueries } from "./slow-queries.ts";
 import { tableSizes } from "./table-sizes.ts";
 import { terminateSessions } from "./terminate-sessions.ts";
@@ -33,4 +34,5 @@ export const postgresActions: readonly Action[] = [
   dropInvalidIndexes,
   readOnly,
   backup,
+  restore,
 ];

@@ -1,0 +1,151 @@
+/** Puts a restored database in the place of the one it replaces: by two renames in one transaction. */
+
+import { setTimeout as pause } from "node:timers/promises";
+import type { ActionContext, Failure } from "../../domain/action.ts";
+import { lasting } from "../failure.ts";
+import { type Attempt, type Query, type Session, withClient } from "./connect.ts";
+import { makingSession } from "./new-database.ts";
+import { shorten } from "./query-text.ts";
+
+const pollMs = 100;
+
+export interface Swap {
+  readonly database: string;
+  readonly staging: string;
+  /** The name under which the old one is kept. */
+  readonly kept: string;
+}
+
+/** Null where the databases have changed places; `doubtful` is set from the moment on from which that cannot be told. */
+export async function swapDatabases(
+  swap: Swap,
+  context: ActionContext,
+  doubt: { doubtful: boolean },
+): Promise<Failure | null> {
+  const copied = await withClient(context, (query, _, session) => copyProperties(query, session, swap), makingSession);
+  if (copied) return copied;
+  const blocked = await withClient(context, (query, postgres) => othersIn(query, postgres.users, swap), makingSession);
+  if (blocked) return blocked;
+  let renaming = true;
+  const rename = withClient(context, (query, _, session) => renameBoth(query, session, swap, doubt), {
+    ...makingSession,
+    lockTimeoutMs: 10_000,
+  }).finally(() => {
+    renaming = false;
+  });
+  // A database in use cannot be renamed. While the rename waits for its users to leave, nobody new gets in.
+  const ending = withClient(
+    context,
+    async (query, postgres): Promise<null> => {
+      while (renaming) {
+        await query(
+          `SELECT pg_terminate_backend(a.pid) FROM pg_stat_activity a JOIN pg_roles r ON r.oid = a.usesysid
+            WHERE a.datname = $1 AND a.usename::text = ANY($2::text[]) AND a.backend_type = 'client backend'
+              AND NOT r.rolsuper AND a.pid <> pg_backend_pid()`,
+          [swap.database, postgres.users],
+        );
+        await pause(pollMs);
+      }
+      return null;
+    },
+    makingSession,
+  );
+  const [failure] = await Promise.all([rename, ending]);
+  return failure;
+}
+
+/** The Failure where somebody is there whom Paramedic may not end: then nobody is ended in vain. */
+async function othersIn(query: Query, users: readonly string[], swap: Swap): Promise<Failure | null> {
+  const others = await query<{ pid: number }>(
+    `SELECT a.pid FROM pg_stat_activity a JOIN pg_roles r ON r.oid = a.usesysid
+      WHERE a.datname = $1 AND a.backend_type <> 'autovacuum worker'
+        AND (a.usename::text <> ALL ($2::text[]) OR a.backend_type <> 'client backend' OR r.rolsuper)
+        AND a.application_name !~* '^paramedic'`,
+    [swap.database, users],
+  );
+  return others.length === 0 ? null : inUse(swap, ` (pid ${others.map(({ pid }) => pid).join(", ")})`);
+}
+
+function inUse({ database, staging }: Swap, who: string): Failure {
+  return lasting(
+    `Somebody whom Paramedic may not end uses ${database}${who}. Nothing was changed; the restored database ${staging} is ` +
+      "ready. End them, and try again.",
+  );
+}
+
+async function renameBoth(
+  query: Query,
+  session: Session,
+  swap: Swap,
+  doubt: { doubtful: boolean },
+): Promise<Failure | null> {
+  const [texts] = await query<{ away: string; here: string; close: string }>(
+    `SELECT format('ALTER DATABASE %I RENAME TO %I', $1::text, $3::text) AS away,
+            format('ALTER DATABASE %I RENAME TO %I', $2::text, $1::text) AS here,
+            format('ALTER DATABASE %I ALLOW_CONNECTIONS false', $3::text) AS close`,
+    [swap.database, swap.staging, swap.kept],
+  );
+  if (!texts) throw new Error("The statement that makes statements returned no row.");
+  await query("BEGIN");
+  for (const text of [texts.away, texts.here]) {
+    const renamed = await session.attempt(text);
+    if (renamed.ok) continue;
+    await query("ROLLBACK");
+    return notRenamed(renamed, swap);
+  }
+  doubt.doubtful = true;
+  await query("COMMIT");
+  doubt.doubtful = false;
+  // What goes on writing to the old database would be lost without a word.
+  await session.attempt(texts.close);
+  return null;
+}
+
+function notRenamed({ sqlState, message }: Attempt<object> & { ok: false }, swap: Swap): Failure {
+  if (sqlState === "55006") return inUse(swap, "");
+  return lasting(
+    `The databases cannot be renamed (SQLSTATE ${sqlState}): ${shorten(message, 200)}. Nothing was changed; the restored ` +
+      `database ${swap.staging} is ready.`,
+  );
+}
+
+/** An archive holds what is in a database; who may connect to it and which settings it has are the server's. */
+async function copyProperties(query: Query, session: Session, { database, staging }: Swap): Promise<Failure | null> {
+  const settings = await query<{ name: string; value: string; statement: string }>(
+    `SELECT split_part(p, '=', 1) AS name, substr(p, strpos(p, '=') + 1) AS value,
+            format('ALTER DATABASE %I SET %s FROM CURRENT', $2::text, (SELECT string_agg(format('%I', part), '.' ORDER BY o)
+              FROM unnest(string_to_array(split_part(p, '=', 1), '.')) WITH ORDINALITY u (part, o))) AS statement
+       FROM pg_db_role_setting s JOIN pg_database d ON d.oid = s.setdatabase, unnest(s.setconfig) p
+      WHERE d.datname = $1 AND s.setrole = 0`,
+    [database, staging],
+  );
+  const grants = await query<{ statement: string }>(
+    `SELECT format('REVOKE ALL ON DATABASE %I FROM PUBLIC', $2::text) AS statement
+       FROM pg_database WHERE datname = $1 AND datacl IS NOT NULL
+      UNION ALL
+     SELECT format('GRANT %s ON DATABASE %I TO %s%s', a.privilege_type, $2::text,
+                   CASE WHEN a.grantee = 0 THEN 'PUBLIC' ELSE format('%I', pg_get_userbyid(a.grantee)) END,
+                   CASE WHEN a.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END)
+       FROM pg_database d, aclexplode(d.datacl) a WHERE d.datname = $1 AND a.grantee <> d.datdba`,
+    [database, staging],
+  );
+  await query("BEGIN");
+  for (const { name, value, statement } of settings) {
+    const current = await session.attempt("SELECT set_config($1, $2, true)", [name, value]);
+    const set = current.ok ? await session.attempt(statement) : current;
+    if (!set.ok) return refused(query, set.sqlState, `setting ${name}`);
+  }
+  for (const { statement } of grants) {
+    const granted = await session.attempt(statement);
+    if (!granted.ok) return refused(query, granted.sqlState, "grant of a privilege");
+  }
+  await query("COMMIT");
+  return null;
+}
+
+async function refused(query: Query, sqlState: string, what: string): Promise<Failure> {
+  await query("ROLLBACK");
+  return lasting(
+    `A ${what} of the old database cannot be given to the restored one (SQLSTATE ${sqlState}). Check the role's rights.`,
+  );
+}

@@ -1,0 +1,164 @@
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { backup } from "../../../src/actions/postgres/backup.ts";
+import { restore } from "../../../src/actions/postgres/restore.ts";
+import { query } from "../../support/postgres.ts";
+import { temporaryFolder } from "../../support/run-folder.ts";
+import { contextFor } from "../context.ts";
+import { describeContract } from "../contract.ts";
+import { type DebianServer, debianBinDir, debianPostgres, startDebianPostgres } from "./debian-postgres.ts";
+import { carriedOut, createShop, planOf, type Shop } from "./shop.ts";
+
+let server: DebianServer;
+let shop: Shop;
+let folder: string;
+let name: string;
+
+debianPostgres.describe("postgres.restore", () => {
+  beforeAll(async () => {
+    server = await startDebianPostgres();
+    shop = await createShop(server);
+    folder = await temporaryFolder("backups");
+    await shop.admin(`ALTER ROLE ${shop.carer} CREATEDB`);
+    await shop.admin(`ALTER DATABASE ${shop.database} SET search_path = public, "odd schema"`);
+    await shop.admin(`REVOKE CONNECT ON DATABASE ${shop.database} FROM PUBLIC`);
+    await carriedOut(backup, {}, target());
+    name = `${shop.database}-0001`;
+    input.backup = name;
+  }, 90_000);
+
+  afterEach(() => shop.closeSessions());
+  afterAll(() => server?.stop());
+
+  const input = { backup: "none" };
+  const more = () => ({ backupFolder: folder, binDir: debianBinDir, minFreeMiB: 0 });
+  const target = () => shop.targetWith(more());
+  const databases = () => shop.admin("SELECT datname, oid FROM pg_database WHERE datname LIKE 'test%' ORDER BY oid");
+  const sales = () => shop.asApp("SELECT count(*)::int AS n FROM sale");
+
+  describeContract("postgres.restore", {
+    input,
+    hostile: [
+      null,
+      {},
+      { backup: "" },
+      { backup: "../../etc/passwd" },
+      { backup: "-h" },
+      { backup: "a b" },
+      { backup: "a;id" },
+      { backup: "$(id)" },
+      { backup: "x", database: "other" },
+      { backup: "x", swap: "yes" },
+    ],
+    healthy: () => ({ action: restore, target: target() }),
+    at: (port) => ({
+      action: restore,
+      target: { ...shop.at(port), postgres: { ...shop.at(port).postgres, ...more() } as never },
+    }),
+    arrange: async () => {},
+    state: databases,
+  });
+
+  test("what was lost is there again, the old database is kept and closed, and its sessions are ended", async () => {
+    await shop.asApp("DELETE FROM sale");
+    const pooled = await shop.session();
+    const planned = await planOf(restore, { backup: name }, target());
+    if (planned.status !== "planned") throw new Error(planned.reason);
+    expect(planned.effects.join("\n")).toContain(`rename it to ${planned.plan.kept}`);
+    expect(await restore.probe?.(planned.plan, contextFor(target()))).toBe("not-applied");
+    expect(await restore.apply(planned.plan, contextFor(target()))).toEqual({
+      status: "done",
+      result: { database: shop.database, kept: planned.plan.kept, tables: 2, swapped: true },
+    });
+    await expect(pooled.client.query("SELECT 1")).rejects.toThrow();
+    expect(await sales()).toEqual([{ n: 200 }]);
+    expect(await restore.probe?.(planned.plan, contextFor(target()))).toBe("applied");
+    expect(await shop.admin("SELECT datallowconn FROM pg_database WHERE datname = $1", [planned.plan.kept])).toEqual([
+      { datallowconn: false },
+    ]);
+    await shop.admin(`ALTER DATABASE ${planned.plan.kept} ALLOW_CONNECTIONS true`);
+    const kept = shop.url.replace(shop.database, planned.plan.kept);
+    expect(await query(kept, "SELECT count(*)::int AS n FROM sale")).toEqual([{ n: 0 }]);
+    // What belongs to the database itself and not to what is in it has come along.
+    expect(await shop.sql("SHOW search_path")).toEqual([{ search_path: 'public, "odd schema"' }]);
+    expect(await shop.admin("SELECT has_database_privilege('public', $1, 'CONNECT') AS open", [shop.database])).toEqual(
+      [{ open: false }],
+    );
+    expect(await shop.sql("SELECT tableowner FROM pg_tables WHERE tablename = 'item'")).toEqual([
+      { tableowner: shop.app },
+    ]);
+  });
+
+  test("in two steps: made and checked first, while the old one works on, and swapped by a plan of its own", async () => {
+    await shop.asApp("DELETE FROM sale");
+    const first = await planOf(restore, { backup: name, swap: false }, target());
+    if (first.status !== "planned") throw new Error(first.reason);
+    expect(await restore.apply(first.plan, contextFor(target()))).toMatchObject({
+      status: "done",
+      result: { database: first.plan.staging, swapped: false },
+    });
+    expect(await restore.probe?.(first.plan, contextFor(target()))).toBe("applied");
+    expect(await sales()).toEqual([{ n: 0 }]);
+    expect(await planOf(restore, { backup: name, swap: false }, target())).toMatchObject({ effects: [] });
+    const second = await planOf(restore, { backup: name }, target());
+    expect(second).toMatchObject({
+      effects: expect.arrayContaining([expect.stringContaining("restored and checked before")]),
+    });
+    if (second.status !== "planned") throw new Error(second.reason);
+    expect(await restore.apply(second.plan, contextFor(target()))).toMatchObject({
+      status: "done",
+      result: { swapped: true },
+    });
+    expect(await sales()).toEqual([{ n: 200 }]);
+  });
+
+  test("a session of somebody who is not allowed is not ended: nothing is swapped, and that is said", async () => {
+    const session = await shop.session({ connectionString: shop.url });
+    const pooled = await shop.session();
+    const before = await shop.admin("SELECT oid FROM pg_database WHERE datname = $1", [shop.database]);
+    const outcome = await carriedOut(restore, { backup: name }, target());
+    expect(outcome).toMatchObject({ status: "failed", reason: expect.stringContaining("Nothing was changed") });
+    expect(await shop.admin("SELECT oid FROM pg_database WHERE datname = $1", [shop.database])).toEqual(before);
+    for (const { client } of [session, pooled]) {
+      expect((await client.query("SELECT 1 AS n")).rows).toEqual([{ n: 1 }]);
+    }
+  });
+
+  test("an unfinished restore of before is dropped and made again; a database of somebody else is not", async () => {
+    const planned = await planOf(restore, { backup: name, swap: false }, target());
+    if (planned.status !== "planned") throw new Error(planned.reason);
+    const { staging } = planned.plan;
+    await shop.admin(`COMMENT ON DATABASE ${staging} IS 'paramedic: being restored'`);
+    expect(await carriedOut(restore, { backup: name, swap: false }, target())).toMatchObject({ status: "done" });
+    await shop.admin(`COMMENT ON DATABASE ${staging} IS 'mine'`);
+    expect(await planOf(restore, { backup: name, swap: false }, target())).toMatchObject({
+      status: "failed",
+      reason: expect.stringContaining("not of this restore"),
+    });
+    await shop.admin(`DROP DATABASE ${staging}`);
+  });
+
+  test("a backup that is not there, damaged, or of another database is refused", async () => {
+    const refusal = (words: string) => ({ status: "failed", retryable: false, reason: expect.stringContaining(words) });
+    expect(await planOf(restore, { backup: "nothing-0001" }, target())).toMatchObject(
+      refusal("There is no whole backup"),
+    );
+    const bytes = 7;
+    const manifest = {
+      database: shop.database,
+      takenAt: "x",
+      serverVersion: 1,
+      bytes,
+      sha256: "0".repeat(64),
+      tables: 1,
+    };
+    writeFileSync(join(folder, "damaged.dump"), "x".repeat(bytes));
+    writeFileSync(join(folder, "damaged.json"), JSON.stringify(manifest));
+    expect(await planOf(restore, { backup: "damaged" }, target())).toMatchObject(refusal("is not as it was written"));
+    writeFileSync(join(folder, "damaged.json"), JSON.stringify({ ...manifest, database: "another" }));
+    expect(await planOf(restore, { backup: "damaged" }, target())).toMatchObject(refusal("of the database another"));
+    await shop.admin(`ALTER ROLE ${shop.carer} NOCREATEDB`);
+    expect(await planOf(restore, { backup: name }, target())).toMatchObject(refusal("CREATEDB"));
+    await shop.admin(`ALTER ROLE ${shop.carer} CREATEDB`);
+  });
+});
