@@ -84,11 +84,11 @@ export function createClicks(parts: {
   ): Promise<Objection | null> {
     const { from } = click;
     if (approval.runId !== click.run)
-      return { reason: "named another run", said: tellRefused({ kind: "not-found" }, world.people) };
+      return { reason: "named another run", said: tellRefused({ kind: "not-found" }, world.whoIsWho) };
     const [place, origin] = await Promise.all([placeOf(approval, signal), objectionToOrigin(ownTeam, from)]);
     const elsewhere = origin ?? objectionToPlace(place, from, approval.runId);
     if (elsewhere) return elsewhere;
-    return objectionToApprover(world, await world.person(from.user, { fresh }), approval.approvers);
+    return objectionToApprover(world, await world.people.find(from.user, { fresh }, signal), approval.approvers);
   }
 
   async function answer(click: AnswerClick, swept: boolean, signal: AbortSignal): Promise<void> {
@@ -110,10 +110,10 @@ export function createClicks(parts: {
         { who: by, what: `${decision} a plan`, approval: approval.id, run, step, digest, state },
         "An approval was answered",
       );
-      const more = tellCounted(answered.approval, world.people);
+      const more = tellCounted(answered.approval, world.whoIsWho);
       return more === null ? undefined : say(from, more, signal);
     }
-    return object(click, { reason: whyRefused(answered), said: tellRefused(answered, world.people) }, signal);
+    return object(click, { reason: whyRefused(answered), said: tellRefused(answered, world.whoIsWho) }, signal);
   }
 
   async function openWindow(click: AskClick, trigger: string | null, signal: AbortSignal): Promise<void> {
@@ -140,14 +140,15 @@ export function createClicks(parts: {
   async function noSuchApproval(click: AnswerClick | AskClick, signal: AbortSignal): Promise<void> {
     const { approval, run, from } = click;
     log.warn({ who: whoOf(from), what: click.kind, approval, run }, "A click names an approval that there is not");
-    await say(from, tellRefused({ kind: "not-found" }, world.people), signal);
+    await say(from, tellRefused({ kind: "not-found" }, world.whoIsWho), signal);
   }
 
   async function acknowledge(click: AcknowledgeClick, swept: boolean, signal: AbortSignal): Promise<void> {
     const { run, from } = click;
     const by = whoOf(from);
     const origin = await objectionToOrigin(ownTeam, from);
-    const objection = origin ?? objectionToRole(await world.person(from.user, { fresh: true }), "operator");
+    const objection =
+      origin ?? objectionToRole(await world.people.find(from.user, { fresh: true }, signal), "operator");
     if (objection) {
       log.warn({ who: by, what: "acknowledge a run", run, why: objection.reason }, "A click was refused");
       return say(from, objection.said, signal);

@@ -15,7 +15,7 @@ import type { Approval, ListedRun, SlackWorld, Switch } from "./world.ts";
 export const commandName = "/paramedic";
 
 /** Does what somebody typed and says how that came out, in Slack's markup. Rejects where the store cannot be used. */
-export type RunCommand = (command: Command) => Promise<string>;
+export type RunCommand = (command: Command, signal: AbortSignal) => Promise<string>;
 
 const mostListed = 10;
 
@@ -31,9 +31,13 @@ const neededRoles: Readonly<Record<Exclude<Line["do"], "approve" | "decline">, R
 export function createCommands(world: SlackWorld, ownTeam: OwnTeam, now: () => number): RunCommand {
   const { log } = world;
 
-  async function decide(command: Command, line: Extract<Line, { do: "approve" | "decline" }>): Promise<string> {
+  async function decide(
+    command: Command,
+    line: Extract<Line, { do: "approve" | "decline" }>,
+    signal: AbortSignal,
+  ): Promise<string> {
     const by = whoOf(command.from);
-    const caller = await world.person(command.from.user, { fresh: true });
+    const caller = await world.people.find(command.from.user, { fresh: true }, signal);
     const stranger = objectionToRole(caller, "viewer");
     if (stranger) return stranger.said;
     const found = await world.pendingApprovalsOf(line.run);
@@ -55,7 +59,7 @@ export function createCommands(world: SlackWorld, ownTeam: OwnTeam, now: () => n
       reason: line.do === "decline" ? line.reason : null,
     });
     if (answered.kind !== "answered") {
-      const said = tellRefused(answered, world.people);
+      const said = tellRefused(answered, world.whoIsWho);
       return answered.kind === "not-found" ? said : refuse(command, approval, { reason: whyRefused(answered), said });
     }
     world.hint([approval.runId]);
@@ -70,7 +74,7 @@ export function createCommands(world: SlackWorld, ownTeam: OwnTeam, now: () => n
     };
     log.info(fields, "An approval was answered");
     const verdict = line.do === "decline" ? "You declined this:" : "You approved this:";
-    const more = tellCounted(answered.approval, world.people);
+    const more = tellCounted(answered.approval, world.whoIsWho);
     return [verdict, ...tellPlan(answered.approval), ...(more === null ? [] : [more])].join("\n");
   }
 
@@ -118,13 +122,16 @@ export function createCommands(world: SlackWorld, ownTeam: OwnTeam, now: () => n
     return [...(state.paused ? [tellSwitch(state)] : []), ...lines].join("\n");
   }
 
-  return async (command) => {
+  return async (command, signal) => {
     const origin = await objectionToOrigin(ownTeam, command.from);
     if (origin) return origin.said;
     const line = readLine(command.text, world.playbooks);
-    if (line.do === "approve" || line.do === "decline") return decide(command, line);
+    if (line.do === "approve" || line.do === "decline") return decide(command, line, signal);
     const fresh = line.do === "run" || line.do === "pause" || line.do === "resume";
-    const objection = objectionToRole(await world.person(command.from.user, { fresh }), neededRoles[line.do]);
+    const objection = objectionToRole(
+      await world.people.find(command.from.user, { fresh }, signal),
+      neededRoles[line.do],
+    );
     if (objection) {
       const fields = { who: whoOf(command.from), what: line.do, why: objection.reason };
       log.warn(fields, "A command was refused");

@@ -1,5 +1,6 @@
 /** Slack's doors put together: signed HTTP or Socket Mode, Bolt in the middle, and behind it clicks, windows and commands. */
 
+import { setMaxListeners } from "node:events";
 import { type AckFn, App, type Logger, LogLevel } from "@slack/bolt";
 import { within } from "../within.ts";
 import { acknowledgeId, approveId, declineId } from "./action-ids.ts";
@@ -42,7 +43,7 @@ export interface SlackDoors {
 
 /** Slack shows a failure after 3 s; the store may be slower than this, and the click is then handled all the same. */
 const acknowledgeAfterMs = 700;
-const lastClicksMs = 3_000;
+const lastClicksMs = 2_000;
 
 /** Makes the doors. Calls nobody. */
 export function createSlackDoors(options: SlackDoorsOptions): SlackDoors {
@@ -52,6 +53,8 @@ export function createSlackDoors(options: SlackDoorsOptions): SlackDoors {
   const apiUrl = options.apiUrl.endsWith("/") ? options.apiUrl : `${options.apiUrl}/`;
   const ended = new AbortController();
   const { signal } = ended;
+  // As many calls as there are clicks at one time.
+  setMaxListeners(0, signal);
   const ownTeam = createOwnTeam(call, log);
   const reply = createReply({ call, apiUrl, log });
   const clicks = createClicks({ world, call, ownTeam, reply });
@@ -105,7 +108,7 @@ export function createSlackDoors(options: SlackDoorsOptions): SlackDoors {
     // The same one once more: whoever sent it has its answer.
     if (kept === "seen") return log.info({ who }, "A command was delivered more than once");
     if (kept === "lost") return reply(to, storeIsAway, signal);
-    const said = await runCommand(typed).catch((error: unknown) => {
+    const said = await runCommand(typed, signal).catch((error: unknown) => {
       if (world.isOutage(error)) log.warn({ err: error, who }, "A command failed because the store cannot be used");
       else log.error({ err: error, who }, "A command failed by a bug");
       return world.isOutage(error)
@@ -153,10 +156,10 @@ export function createSlackDoors(options: SlackDoorsOptions): SlackDoors {
         background.push(keepSocket({ appToken, apiUrl, app, logger: boltLogger(log), log }, signal));
     },
     stop: async () => {
-      const never = new AbortController().signal;
-      await within(lastClicksMs, never, () => Promise.allSettled([...inHand]));
+      await atMost(lastClicksMs, inHand);
       ended.abort();
-      await Promise.allSettled([...background, ...inHand]);
+      await Promise.allSettled(background);
+      await atMost(lastClicksMs, inHand);
     },
     sweep: (stopped) => clicks.sweep(stopped),
   };
@@ -171,6 +174,10 @@ function quiet(ack: AckFn<never> | AckFn<void> | ((answer?: never) => Promise<vo
       log.warn({ err: error }, "Slack could not be told that a click was taken"),
     );
   };
+}
+
+async function atMost(ms: number, works: Iterable<Promise<unknown>>): Promise<void> {
+  await within(ms, new AbortController().signal, () => Promise.allSettled([...works]));
 }
 
 /** What it is bound to, or null where that takes too long. */

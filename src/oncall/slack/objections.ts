@@ -3,10 +3,11 @@
 import { whyNotApprover } from "../../domain/approver.ts";
 import { isAllowed, type Role } from "../../domain/role.ts";
 import type { Origin } from "./click.ts";
-import { code } from "./escape.ts";
+import { code, escaped } from "./escape.ts";
 import { type OwnTeam, whyOutsider } from "./own-team.ts";
+import type { Found } from "./people.ts";
 import { whoMay } from "./who-may.ts";
-import type { FoundPerson, RecordPlace, SlackWorld } from "./world.ts";
+import type { RecordPlace, SlackWorld } from "./world.ts";
 
 export interface Objection {
   /** For the run's history: the end of a sentence that begins with the person's name. */
@@ -49,25 +50,23 @@ export function objectionToPlace(place: RecordPlace | null, from: Origin, run: s
 
 /** Objects to people who may not approve what asks for all of `sets`. */
 export function objectionToApprover(
-  world: Pick<SlackWorld, "people">,
-  found: FoundPerson,
+  world: Pick<SlackWorld, "whoIsWho">,
+  found: Found,
   sets: readonly string[],
 ): Objection | null {
-  if (!found.ok) return unknownPerson(found.reason);
-  const why = whyNotApprover(found.person, sets, world.people.approvers);
-  return why === null ? null : { reason: why, said: `${notCounted} ${asYou(why)}. ${whoMay(sets, world.people)}` };
+  if (!found.ok) return unknownPerson(found);
+  const why = whyNotApprover(found.person, sets, world.whoIsWho.approvers);
+  return why === null ? null : { reason: why, said: `${notCounted} ${asYou(why)}. ${whoMay(sets, world.whoIsWho)}` };
 }
 
 /** Objects to people whose role does not allow what needs `needed`. */
-export function objectionToRole(found: FoundPerson, needed: Role): Objection | null {
-  if (!found.ok) return unknownPerson(found.reason);
+export function objectionToRole(found: Found, needed: Role): Objection | null {
+  if (!found.ok) return unknownPerson(found);
   const { role } = found.person;
   if (role !== null && isAllowed(role, needed)) return null;
-  const has = role === null ? "You have no role in Paramedic's configuration" : `Your role is ${role}`;
-  return {
-    reason: `has the role ${role ?? "none"}, and this needs ${needed}`,
-    said: `${has}, and this needs ${needed}. An administrator gives roles under ${code("slack.users")} and ${code("slack.groups")}.`,
-  };
+  const reason = `has the role ${role ?? "none"}, and this needs ${needed}`;
+  const where = `An administrator gives roles under ${code("slack.users")} and ${code("slack.groups")}.`;
+  return { reason, said: `${asYou(reason)}. ${where}` };
 }
 
 export const notCounted = "This did not count.";
@@ -77,15 +76,17 @@ export function orCommandLine(run: string): string {
   return `or decide in a terminal: ${code(`paramedic approve ${run}`)}, ${code(`paramedic decline ${run}`)}`;
 }
 
-function unknownPerson(reason: string): Objection {
+function unknownPerson({ refused, reason }: Extract<Found, { readonly ok: false }>): Objection {
+  if (refused) return { reason, said: `${notCounted} Your user ${escaped(reason)}.` };
   return {
     reason: "could not be looked up in Slack",
-    said: `${notCounted} Slack could not be asked who you are (${code(reason)}). Try again, or use the command line.`,
+    said: `${notCounted} Slack could not be asked who you are. Try again, or use the command line. ${code(reason)}`,
   };
 }
 
 function asYou(why: string): string {
   return why
+    .replace(/^has the role none, and this needs (\w+)$/, "You have no role here, and this needs $1")
     .replace(/^has the role (\w+), and this needs (\w+)$/, "Your role is $1, and this needs $2")
     .replace(
       /^is not among the approvers '(.*)'$/s,

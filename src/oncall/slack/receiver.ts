@@ -45,14 +45,14 @@ export function createReceiver(options: ReceiverOptions): SlackRouter {
     const signed = signatureOf(request);
     const text = await readText(request, signed ? mostBytes : mostUnsignedBytes);
     if (text === "gone") return;
-    if (text === null) return answer(response, 413, { connection: "close" });
-    const form = isForm(request) ? new URLSearchParams(text) : null;
+    if (text === null && signed) return answer(response, 413, { connection: "close" });
+    const form = text !== null && isForm(request) ? new URLSearchParams(text) : null;
     // Slack looks whether the address answers over TLS, without a signature.
     if (!signed && form?.get("ssl_check") === "1") return answer(response, 200);
-    const why = signed ? whyForged(signed, text) : "it is not signed";
-    if (why !== null) {
+    const why = signed && text !== null ? whyForged(signed, text) : "it is not signed";
+    if (why !== null || text === null) {
       log.warn({ who: request.socket.remoteAddress, why }, "A request in Slack's name was refused");
-      return answer(response, 401);
+      return answer(response, 401, text === null ? { connection: "close" } : {});
     }
     if (form?.get("ssl_check") === "1") return answer(response, 200);
     const body = bodyOf(form, text);

@@ -94,9 +94,11 @@ function connect({ appToken, apiUrl, app, logger }: SocketOptions): Connection {
 }
 
 async function untilAborted(end: Promise<void>, signal: AbortSignal): Promise<void> {
+  const over = new AbortController();
   const aborted = new Promise<void>((resolve) => {
     if (signal.aborted) resolve();
-    else signal.addEventListener("abort", () => resolve(), { once: true });
+    else signal.addEventListener("abort", () => resolve(), { signal: over.signal });
   });
   await Promise.race([end, aborted]);
+  over.abort();
 }

@@ -1,10 +1,11 @@
 /** What Slack's doors need from outside: the store's functions behind which every door stands, and who somebody is. Supplied by `app.ts`. */
 
-import type { ApproverSet, Person } from "../../domain/approver.ts";
+import type { ApproverSet } from "../../domain/approver.ts";
 import type { AskReason } from "../../domain/event.ts";
 import type { JsonObject } from "../../domain/json.ts";
 import type { Playbook } from "../../domain/playbook.ts";
 import type { Role } from "../../domain/role.ts";
+import type { People } from "./people.ts";
 
 /** A change that waits for people, or waited. */
 export interface Approval {
@@ -74,11 +75,6 @@ export interface Switch {
   readonly until: string | null;
 }
 
-/** Whether Slack could say who somebody is. */
-export type FoundPerson =
-  | { readonly ok: true; readonly person: Person }
-  | { readonly ok: false; readonly reason: string };
-
 export interface DoorLog {
   debug(fields: object, message: string): void;
   info(fields: object, message: string): void;
@@ -140,12 +136,9 @@ export interface SlackWorld {
   /** Whether an error of these functions says that the store is away: then trying again helps. */
   isOutage(error: unknown): boolean;
 
-  /** Who a user of Slack is. `fresh`: not from what was looked up before. Never rejects, and does not take long. */
-  person(user: string, options: { readonly fresh: boolean }): Promise<FoundPerson>;
-  readonly people: WhoIsWho;
+  readonly people: People;
+  readonly whoIsWho: WhoIsWho;
   readonly playbooks: readonly Pick<Playbook, "name" | "summary" | "target" | "on">[];
-  /** How an engineer reaches the REST API: the public URL, or where Paramedic listens. */
-  readonly baseUrl: string;
   readonly log: DoorLog;
 }
 
