@@ -172,6 +172,8 @@ export interface TellingParts {
   readonly metrics: Metrics;
   readonly library: World["playbook"];
   readonly slack: SlackParts | null;
+  readonly pausedHere: () => boolean;
+  readonly hint: (runIds: readonly string[]) => void;
 }
 
 export interface Telling {
@@ -201,13 +203,22 @@ export function startTelling(parts: TellingParts): Telling {
     },
     log,
     metrics,
+    onAnnounced: (runId) => parts.hint([runId]),
   });
+  outbox
+    .revive()
+    .then((count) => {
+      if (count > 0) log.info({ count }, "messages to people that had been given up are tried again");
+    })
+    .catch((error: Error) => log.warn({ err: error }, "could not try again what had been given up"))
+    .finally(desk.nudge);
   const unasked = createUnasked(database);
   const recoveries = {
     store: createRecoveries(database),
     playbook: library,
     targets: new Map(config.targets.map((target) => [target.name, target])),
     tellPeople: desk.nudge,
+    pausedHere: parts.pausedHere,
     log,
     now: Date.now,
   };

@@ -36,6 +36,8 @@ export interface DeskOptions {
     error(fields: object, message: string): void;
   };
   readonly metrics: { noticeDelivered(way: string): void; noticeFailed(way: string, result: "again" | "dead"): void };
+  /** Told of each run whose change may have waited until this was announced. */
+  readonly onAnnounced?: (runId: string) => void;
   readonly everyMs?: number;
 }
 
@@ -96,6 +98,8 @@ async function deliver(options: DeskOptions, message: TakenMessage, stopping: Ab
   }
   const followed = await attempt(options, message, subject, stopping);
   const settled = await store.settle(message, followed);
+  const isAnnounced = followed.ok ? followed.told !== null : settled === "dead";
+  if (topic === "announcement" && isAnnounced) options.onAnnounced?.(message.runId);
   if (followed.ok) {
     if (followed.told === null) return;
     metrics.noticeDelivered(way);

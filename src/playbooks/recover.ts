@@ -26,6 +26,8 @@ export interface RecoverWorld {
   readonly playbook: (hash: string) => Promise<LoadedPlaybook | null>;
   readonly targets: ReadonlyMap<string, Target>;
   readonly tellPeople: () => void;
+  /** Whether this process was told to start nothing (the pause file), beside the switch in the store. */
+  readonly pausedHere: () => boolean;
   readonly log: DriveLogger;
   readonly now: () => number;
 }
@@ -39,15 +41,22 @@ const mostTimes = 40;
 
 /** Looks once at every run that may have recovered. Rejects only where the store cannot be used. */
 export async function lookForRecoveries(world: RecoverWorld, stopping: AbortSignal): Promise<void> {
+  if (world.pausedHere()) return;
   const possible = await world.store.take(leaseMs);
   await Promise.all(possible.map((run) => look(world, run, stopping)));
 }
 
 async function look(world: RecoverWorld, run: PossibleRecovery, stopping: AbortSignal): Promise<void> {
   const loaded = await world.playbook(run.playbookHash);
-  if (!loaded || loaded.checks.length === 0) {
-    const why = loaded ? "the playbook has no `verify`" : "this worker cannot read the playbook";
-    const reason = `nothing can measure whether it is over: ${why}; somebody must acknowledge it`;
+  const last = run.rechecks + 1 >= mostTimes;
+  if (!loaded) {
+    // Another worker may be able to.
+    const reason =
+      "no worker can read the playbook that would measure whether it is over; somebody must acknowledge it";
+    return world.store.notYet(run.runId, reason, last ? null : againAfterMs, last);
+  }
+  if (loaded.checks.length === 0) {
+    const reason = "nothing can measure whether it is over: the playbook has no `verify`; somebody must acknowledge it";
     return world.store.notYet(run.runId, reason, null, true);
   }
   const failing = await firstFailing(world, run, loaded, stopping);
@@ -58,7 +67,6 @@ async function look(world: RecoverWorld, run: PossibleRecovery, stopping: AbortS
     world.log.info({ run: run.runId }, "what was handed over has recovered");
     return;
   }
-  const last = run.rechecks + 1 >= mostTimes;
   await world.store.notYet(run.runId, failing, last ? null : againAfterMs, run.rechecks === 0 || last);
 }
 

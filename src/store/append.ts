@@ -170,6 +170,9 @@ function outboxColumns(appends: readonly Append[], telling: Telling): unknown[] 
   ];
 }
 
+/** A run that ends after its alert resolved has just measured that it is not over. */
+const recheckAfterSeconds = 30;
+
 // A lock is kept while the run works or measures, while retrying too, and given up when it ends or waits for people or the switch.
 // All rows are locked in the order of their ids before anything is written, as everybody does who waits for such locks;
 // `found` is what they are then, where the statement's own snapshot may be older.
@@ -191,7 +194,7 @@ WITH told AS (
   WHERE (SELECT count(*) FROM found) > 0
     AND r.id = t.id AND r.fence = t.fence AND r.last_seq = t.last_seq AND r.state = 'running'
     AND (NOT t.intent OR (r.lease_until > now() AND NOT paramedic.paused()))
-  RETURNING r.id, r.playbook, r.target, r.lock_key, r.requested_by, t.state, t.waiting_for, t.intent,
+  RETURNING r.id, r.episode_id, r.playbook, r.target, r.lock_key, r.requested_by, t.state, t.waiting_for, t.intent,
     t.new_seq > t.last_seq AS grew
 ), written AS (
   INSERT INTO paramedic.run_events (run_id, seq, event, prev_hash, hash)
@@ -218,8 +221,10 @@ WITH told AS (
   FROM held
   WHERE a.run_id = held.id AND held.state = 'ended' AND a.state = 'pending' AND a.id <> ALL($25::uuid[])
 ), handed_over AS (
-  INSERT INTO paramedic.escalations (run_id, policy, topic)
-  SELECT t.run_id, t.policy, t.topic
+  INSERT INTO paramedic.escalations (run_id, policy, topic, recheck_at)
+  SELECT t.run_id, t.policy, t.topic, CASE WHEN t.topic = 'handed-over' AND EXISTS (
+    SELECT FROM paramedic.episodes e WHERE e.id = held.episode_id AND e.status = 'resolved')
+    THEN now() + make_interval(secs => ${recheckAfterSeconds}) END
   FROM unnest($27::uuid[], $28::text[], $29::text[]) AS t(run_id, policy, topic) JOIN held ON held.id = t.run_id
   ${retell}
 ), said AS (

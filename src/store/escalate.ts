@@ -6,6 +6,6 @@
  */
 export const retell = `ON CONFLICT (run_id) DO UPDATE
     SET topic = excluded.topic, policy = excluded.policy, held = false, next_level = 0, due_at = now(),
+        recheck_at = excluded.recheck_at,
         began_at = CASE WHEN escalations.held THEN now() ELSE escalations.began_at END
-    WHERE escalations.acknowledged_at IS NULL AND escalations.recovered_at IS NULL
-      AND (escalations.held OR escalations.topic <> excluded.topic)`;
+    WHERE escalations.recovered_at IS NULL AND (escalations.held OR escalations.topic <> excluded.topic)`;

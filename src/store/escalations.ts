@@ -135,7 +135,7 @@ async function begin(client: pg.PoolClient, row: DueRow): Promise<void> {
   await client.query("SELECT FROM paramedic.runs WHERE id = $1 FOR NO KEY UPDATE", [row.run_id]);
   const { rowCount } = await client.query(
     `UPDATE paramedic.escalations SET held = false, began_at = now(), due_at = now()
-     WHERE run_id = $1 AND held AND acknowledged_at IS NULL`,
+     WHERE run_id = $1 AND held AND EXISTS (SELECT FROM paramedic.runs r WHERE r.id = $1 AND r.state <> 'ended')`,
     [row.run_id],
   );
   if (!rowCount) return;
@@ -188,7 +188,7 @@ async function acknowledge(client: pg.PoolClient, runId: string, by: string): Pr
   }
   await client.query(
     `UPDATE paramedic.outbox SET state = 'withdrawn', settled_at = now()
-     WHERE run_id = $1 AND state = 'waiting' AND topic IN ('handed-over', 'held', 'approval-unasked')
+     WHERE run_id = $1 AND state IN ('waiting', 'dead') AND shown_seq = 0 AND topic IN ('handed-over', 'held', 'approval-unasked')
        AND (lease_until IS NULL OR lease_until <= now())`,
     [runId],
   );

@@ -54,9 +54,14 @@ export interface Outbox {
   settle(message: OutboxMessage, settlement: Settlement): Promise<Settled>;
   /** It need not be told any more. */
   withdraw(message: OutboxMessage, reason: string): Promise<void>;
+  /**
+   * Tries again what was given up in the last week, and returns how much that is: whoever starts a process may have
+   * corrected what was wrong. What would announce a run that is over is withdrawn.
+   */
+  revive(): Promise<number>;
   /** Where a run's own message stands in Slack; null: it has none. */
   recordPlace(runId: string): Promise<JsonObject | null>;
-  /** How many messages were given up, and how many have failed and are tried again. */
+  /** How many messages were given up in the last week, and how many have failed and are tried again. */
   troubles(): Promise<{ readonly dead: number; readonly failing: number }>;
 }
 
@@ -76,6 +81,10 @@ export function createOutbox(database: Database): Outbox {
     withdraw: async (message, reason) => {
       await withdraw(pool, message, reason);
     },
+    revive: async () => {
+      const { rows } = await pool.query<{ state: string }>(reviveSql);
+      return rows.filter(({ state }) => state !== "withdrawn").length;
+    },
     recordPlace: async (runId) => {
       const { rows } = await people.query<{ place: JsonObject | null }>(
         "SELECT place FROM paramedic.outbox WHERE run_id = $1 AND topic = 'record' AND way = 'slack'",
@@ -85,7 +94,7 @@ export function createOutbox(database: Database): Outbox {
     },
     troubles: async () => {
       const { rows } = await people.query<{ dead: number; failing: number }>(
-        `SELECT (SELECT count(*)::int FROM paramedic.outbox WHERE state = 'dead') AS dead,
+        `SELECT (SELECT count(*)::int FROM paramedic.outbox WHERE state = 'dead' AND ${isRecent}) AS dead,
            (SELECT count(*)::int FROM paramedic.outbox
             WHERE state IN ('waiting', 'following') AND due_at IS NOT NULL AND last_error IS NOT NULL) AS failing`,
       );
@@ -206,7 +215,23 @@ interface TakenRow extends Omit<OutboxMessage, "runId" | "shownSeq"> {
   readonly shown_seq: number;
 }
 
-// First attempts go in order. What has failed once is out of the queue: a dead mailbox must not silence the next level.
+/** A message that is older is history: it is neither a trouble nor tried again. */
+const isRecent = "settled_at > now() - interval '7 days'";
+
+// In the order of the ids, as everybody does who waits for such locks.
+const reviveSql = `
+WITH dead AS (
+  SELECT o.id, o.topic = 'announcement' AND o.shown_seq = 0 AND r.state = 'ended' AS is_over
+  FROM paramedic.outbox o JOIN paramedic.runs r ON r.id = o.run_id
+  WHERE o.state = 'dead' AND ${isRecent} ORDER BY o.id FOR UPDATE OF o SKIP LOCKED
+)
+UPDATE paramedic.outbox o
+SET state = CASE WHEN is_over THEN 'withdrawn' WHEN o.shown_seq > 0 THEN 'following' ELSE 'waiting' END,
+    attempts = 0, due_at = now()
+FROM dead WHERE o.id = dead.id
+RETURNING o.state`;
+
+// First attempts go in order, one at a time. What has failed once is out of the queue: a dead mailbox must not silence the next level.
 const takeSql = `
 UPDATE paramedic.outbox o
 SET lease_until = now() + make_interval(secs => $1), attempts = o.attempts + 1, fence = o.fence + 1
@@ -216,6 +241,7 @@ WHERE o.id IN (
     AND w.way <> ALL($2::text[])
     AND NOT EXISTS (
       SELECT FROM paramedic.outbox e
-      WHERE e.run_id = w.run_id AND e.way = w.way AND e.state = 'waiting' AND e.attempts = 0 AND e.id < w.id)
+      WHERE e.run_id = w.run_id AND e.way = w.way AND e.state = 'waiting' AND e.id < w.id
+        AND (e.attempts = 0 OR (e.attempts = 1 AND e.lease_until > now())))
   ORDER BY w.due_at LIMIT 20 FOR UPDATE SKIP LOCKED)
 RETURNING o.id, o.run_id, o.topic, o.way, o.policy, o.level, o.attempts, o.place, o.shown_seq, o.fence`;

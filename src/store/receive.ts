@@ -396,8 +396,8 @@ SELECT id FROM closed`;
  */
 async function tellRuns(client: pg.PoolClient, episodes: readonly string[]): Promise<void> {
   if (episodes.length === 0) return;
-  const { rows } = await client.query<{ id: string; ends_at: Date | null; ended: boolean }>(
-    `SELECT r.id, e.ends_at, r.state = 'ended' AS ended
+  const { rows } = await client.query<{ id: string; ends_at: Date | null }>(
+    `SELECT r.id, e.ends_at
      FROM paramedic.runs r JOIN paramedic.episodes e ON e.id = r.episode_id
      WHERE r.episode_id = ANY($1::uuid[]) AND (r.state <> 'ended' OR EXISTS (
        SELECT FROM paramedic.escalations x
@@ -412,8 +412,10 @@ async function tellRuns(client: pg.PoolClient, episodes: readonly string[]): Pro
     })),
     { evenEnded: true },
   );
+  // Whether a run was handed over is asked anew: by now its row is ours, and before it may have been its worker's.
   await client.query(
-    "UPDATE paramedic.escalations SET recheck_at = now(), rechecks = 0 WHERE run_id = ANY($1::uuid[]) AND topic = 'handed-over'",
-    [rows.filter((row) => row.ended).map((row) => row.id)],
+    `UPDATE paramedic.escalations SET recheck_at = now(), rechecks = 0
+     WHERE run_id = ANY($1::uuid[]) AND topic = 'handed-over' AND recovered_at IS NULL`,
+    [rows.map((row) => row.id)],
   );
 }

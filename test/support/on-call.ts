@@ -12,7 +12,7 @@ import { createEscalations, type Escalations } from "../../src/store/escalations
 import { createOutbox, type Outbox } from "../../src/store/outbox.ts";
 import { type PagerDutyDouble, startPagerDutyDouble } from "./pagerduty-double.ts";
 import { type SmtpDouble, startSmtpDouble } from "./smtp-double.ts";
-import { createSpine, playbookYaml, type Spine } from "./spine.ts";
+import { createSpine, playbookYaml, type Spine, type SpineOptions } from "./spine.ts";
 
 export const routingKey = "canary0123456789abcdef0123456789";
 export const mailAddress = "dba@example.net";
@@ -43,11 +43,14 @@ export async function startOnCall(
     { afterMs: 0, pagerduty: { reveal: () => routingKey } },
     { afterMs: 600, email: [mailAddress] },
   ],
+  {
+    playbooks = [playbookYaml({ extra: "escalate: ward" })],
+    patient = { curable: false },
+  }: Pick<SpineOptions, "playbooks" | "patient"> = {},
 ): Promise<OnCall> {
   const pagerDuty = await startPagerDutyDouble();
   const smtp = await startSmtpDouble();
-  const playbooks = [playbookYaml({ extra: "escalate: ward" })];
-  const spine = await createSpine({ playbooks, patient: { curable: false } });
+  const spine = await createSpine({ playbooks, patient });
   const policies = new Map([["ward", levels.map((one) => ({ email: [], slack: null, pagerduty: null, ...one }))]]);
   const mail = createEmail({ smtpUrl: smtp.url, from, timeoutMs: 300 });
   const page = createPagerDuty({ server: pagerDuty.server, ca: pagerDuty.ca, timeoutMs: 300 });

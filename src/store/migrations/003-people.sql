@@ -31,6 +31,11 @@ ALTER TABLE paramedic.escalations
   ADD COLUMN rechecks     integer NOT NULL DEFAULT 0;
 CREATE INDEX escalations_recheck ON paramedic.escalations (recheck_at) WHERE recheck_at IS NOT NULL;
 
+-- A run also waits for its announcement, and for the time between that and its first change.
+ALTER TABLE paramedic.runs DROP CONSTRAINT runs_waiting_for_check;
+ALTER TABLE paramedic.runs ADD CONSTRAINT runs_waiting_for_check CHECK (waiting_for IN
+  ('approval', 'verification', 'target', 'switch', 'retry', 'worker', 'announcement', 'lead-time'));
+
 ALTER TABLE paramedic.approvals
   -- The sets of approvers that each must be in.
   ADD COLUMN approvers text[] NOT NULL DEFAULT '{}',
