@@ -143,7 +143,19 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
 
     const slack = openSlack(config);
     if (options.role !== "receiver") {
-      const telling = startTelling({ config, log, database, escalations, outbox, reads, metrics, library, slack });
+      const telling = startTelling({
+        config,
+        log,
+        database,
+        escalations,
+        outbox,
+        reads,
+        metrics,
+        library,
+        slack,
+        pausedHere: () => isPausedByFile(config.pauseFile),
+        hint: dispatch.hint,
+      });
       const { nudge } = telling;
       const worker = startDriving({
         config,
