@@ -11,6 +11,7 @@ import { type Outline, outlineOf } from "./config/outline.ts";
 import { isPausedByFile } from "./config/pause-file.ts";
 import type { ActionRegistry } from "./domain/action.ts";
 import { whyNotApprover } from "./domain/approver.ts";
+import { startRounds } from "./domain/rounds.ts";
 import { startHttpServer } from "./http/server.ts";
 import { newId } from "./ids.ts";
 import type { Logger } from "./log.ts";
@@ -22,6 +23,7 @@ import { compilePlaybook, type LoadedPlaybook, loadPlaybooks, readPlaybookFolder
 import { createMatchIndex } from "./playbooks/match.ts";
 import type { PlaybookWorld } from "./playbooks/read-playbook.ts";
 import { createRequestRun } from "./playbooks/request.ts";
+import { restackBy } from "./playbooks/revert.ts";
 import type { Checkpoint, World } from "./playbooks/world.ts";
 import { type Backend, openBackend } from "./queue/backend.ts";
 import { createDispatch, type Dispatch } from "./queue/dispatch.ts";
@@ -33,6 +35,7 @@ import { connect, type Database } from "./store/connect.ts";
 import { createDue, type Due } from "./store/due.ts";
 import { createEscalations } from "./store/escalations.ts";
 import { migrate, migrateWhenReachable } from "./store/migrate.ts";
+import { createMitigations, type Mitigations } from "./store/mitigations.ts";
 import { isOutage } from "./store/outage.ts";
 import { createOutbox } from "./store/outbox.ts";
 import { openOwnDatabase } from "./store/own-database.ts";
@@ -113,6 +116,7 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
     const reads = createReads(database);
     const escalations = createEscalations(database, newId);
     const outbox = createOutbox(database);
+    const mitigations = createMitigations(database, newId, Date.now);
     metrics.observe({
       oldestDueSeconds: due.oldestSeconds,
       approvalsPending: approvals.pending,
@@ -167,6 +171,8 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
         due,
         metrics,
         stopSignals,
+        mitigations,
+        actions: playbookWorld.actions,
         slack,
         nudge,
       });
@@ -224,7 +230,7 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
       requestRun,
       whyNotApprover: ({ who, role }, approvers) =>
         whyNotApprover({ who, role, groups: [] }, approvers, config.approvers),
-      store: { ...reads, requests, approvals, escalations, switches },
+      store: { ...reads, requests, approvals, escalations, switches, mitigations },
       hint: dispatch.hint,
       newId,
       readiness,
@@ -261,6 +267,9 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
   }
 }
 
+/** How often mitigations are looked for whose time is over. */
+const revertEveryMs = 1_000;
+
 /** What drives runs in this process. */
 function startDriving(parts: {
   readonly config: Config;
@@ -272,13 +281,18 @@ function startDriving(parts: {
   readonly due: Due;
   readonly metrics: Metrics;
   readonly stopSignals: { readonly soft: AbortController; readonly hard: AbortController };
+  readonly mitigations: Mitigations;
+  readonly actions: ActionRegistry;
   readonly slack: SlackParts | null;
   readonly nudge: () => void;
 }): { stop(): Promise<void> } {
   const { config, options, database, backend, dispatch, library, due, metrics, stopSignals, slack, nudge } = parts;
+  const { mitigations, actions } = parts;
   const { log } = options;
   const workerName = `${options.host ?? hostname()}/${process.pid}`;
-  const claims = createClaims(database, { worker: workerName, leaseMs: config.worker.leaseMs });
+  const { leaseMs, hostWaitMs } = config.worker;
+  const { host } = options;
+  const claims = createClaims(database, { worker: workerName, leaseMs, host, hostWaitMs });
   const leases = createLeases({
     leaseMs: config.worker.leaseMs,
     extend: claims.extend,
@@ -298,6 +312,8 @@ function startDriving(parts: {
     pausedHere: () => isPausedByFile(config.pauseFile),
     hint: dispatch.hint,
     worker: workerName,
+    host,
+    hostWaitMs,
     newId,
     log,
     metrics,
@@ -306,17 +322,28 @@ function startDriving(parts: {
   const stop = { soft: stopSignals.soft.signal, hard: stopSignals.hard.signal };
   const worker = startWorker(backend, dispatch, {
     concurrency: config.worker.concurrency,
+    host,
     drive: (run) => drive(world, leases, stop, run),
     onError: (run, error) => log.error({ run, err: error }, "driving a run broke off; its lease will pass on"),
     reconciler: {
       everyMs: config.worker.reconcileEveryMs,
-      takeDue: due.take,
+      takeDue: (which) => due.take({ ...which, hostWaitMs }),
+      takeDueOfHost: host === null ? null : (which) => due.take({ ...which, host }),
       onReadded: metrics.hintsReadded,
       onError: (error) => log.warn({ err: error }, "the reconciler could not look for due runs"),
     },
   });
+  const reverting = startRounds(
+    revertEveryMs,
+    async () => {
+      const runs = await mitigations.revertDue(restackBy(actions));
+      if (runs.length > 0) dispatch.hint(runs);
+    },
+    (error) => log.warn({ err: error }, "could not look which mitigations are due; looking again"),
+  );
   return {
     stop: async () => {
+      await reverting.stop();
       await drainWithin(worker, config.worker.drainMs, stopSignals.hard, log);
       leases.stop();
     },

@@ -8,7 +8,9 @@ import { createClient } from "./cli/client.ts";
 import {
   acknowledgeRun,
   cancelRun,
+  decideMitigation,
   decideRun,
+  listMitigations,
   listRuns,
   setSwitch,
   showRun,
@@ -160,6 +162,23 @@ clientCommand("cancel <run>", "stop a run before its next change")
 clientCommand("ack <run>", "say that you have what was handed over to people").action(
   (run: string, options: ClientOptions) => speak(options, (terminal) => acknowledgeRun(terminal, run)),
 );
+
+clientCommand("mitigations", "show what is changed for a time")
+  .option("--all", "also what was put back or kept")
+  .action((options: ClientOptions & { all?: boolean }) =>
+    speak(options, (terminal) => listMitigations(terminal, options.all ?? false)),
+  );
+
+for (const [decision, what] of [
+  ["revert", "put back now what was changed for a time"],
+  ["keep", "keep for good what was changed for a time"],
+] as const) {
+  clientCommand(`${decision} <mitigation>`, what)
+    .requiredOption("--reason <text>", "why")
+    .action((mitigation: string, options: ClientOptions & { reason: string }) =>
+      speak(options, (terminal) => decideMitigation(terminal, mitigation, decision, options.reason)),
+    );
+}
 
 for (const decision of ["approve", "decline"] as const) {
   clientCommand(`${decision} <run>`, `show what a run asks for and ${decision} exactly that`)

@@ -8,6 +8,7 @@ import { type Problem, problems, sendProblem } from "../http/problem.ts";
 import { approvalRoutes } from "./approval-routes.ts";
 import { episodeRoutes } from "./episode-routes.ts";
 import { createBodyReader } from "./fields.ts";
+import { mitigationRoutes } from "./mitigation-routes.ts";
 import { operatingRoutes } from "./operating-routes.ts";
 import { playbookRoutes } from "./playbook-routes.ts";
 import type { Answer, Caller, Route } from "./route.ts";
@@ -35,6 +36,7 @@ export function createApi(world: ApiWorld): Api {
   const routes = [
     ...runRoutes(world, readBody, streams),
     ...approvalRoutes(world, readBody),
+    ...mitigationRoutes(world, readBody),
     ...playbookRoutes(world),
     ...episodeRoutes(world),
     ...switchRoutes(world, readBody),

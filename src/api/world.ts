@@ -94,6 +94,25 @@ export interface Switch {
   readonly until: string | null;
 }
 
+/** A temporary change in force, or one that was. */
+export interface Mitigation {
+  readonly id: string;
+  readonly runId: string;
+  readonly playbook: string;
+  readonly target: string | null;
+  readonly step: string;
+  readonly action: string;
+  readonly effects: readonly string[];
+  readonly state: "in-force" | "reverting" | "reverted" | "kept" | "failed";
+  readonly revertAt: string | null;
+  readonly onResolved: boolean;
+  readonly beganAt: string;
+  readonly endedAt: string | null;
+  readonly decidedBy: string | null;
+  readonly reason: string | null;
+  readonly revertRun: string | null;
+}
+
 /** What is stored. Every function rejects where the store cannot be used. Ids must be UUIDs. */
 export interface ApiStore {
   /** Newest first; `before` is the id after which the page begins. */
@@ -129,6 +148,15 @@ export interface ApiStore {
     find(id: string): Promise<Approval | null>;
     list(filter: { readonly state: ApprovalState | null; readonly limit: number }): Promise<readonly Approval[]>;
     ofRun(runId: string): Promise<readonly Approval[]>;
+  };
+  readonly mitigations: {
+    list(filter: { readonly state: string | null; readonly limit: number }): Promise<readonly Mitigation[]>;
+    decide(
+      id: string,
+      decision: "revert" | "keep",
+      by: string,
+      reason: string,
+    ): Promise<{ readonly kind: "decided" | "over"; readonly mitigation: Mitigation } | { readonly kind: "not-found" }>;
   };
   readonly escalations: {
     acknowledge(

@@ -5,9 +5,11 @@ import type { Answer, Client } from "./client.ts";
 import {
   approvalLines,
   type ListedRun,
+  mitigationLines,
   plain,
   runLines,
   type ShownApproval,
+  type ShownMitigation,
   type ShownRun,
   storyLines,
 } from "./print.ts";
@@ -111,6 +113,28 @@ export async function decideRun(
   });
   return show(terminal, answer, ({ state }) => [
     state === "pending" ? "counted; another person must approve too" : state,
+  ]);
+}
+
+/** Shows the temporary changes in force, or all there were. */
+export async function listMitigations(terminal: Terminal, all: boolean): Promise<number> {
+  const answer = await terminal.client.get<{ mitigations: readonly ShownMitigation[] }>("/api/v1/mitigations");
+  return show(terminal, answer, ({ mitigations }) => {
+    const shown = all ? mitigations : mitigations.filter(({ state }) => state !== "reverted" && state !== "kept");
+    return shown.length > 0 ? shown.flatMap(mitigationLines) : ["nothing is changed for a time"];
+  });
+}
+
+/** Has a temporary change put back now, or keeps it for good. */
+export async function decideMitigation(
+  terminal: Terminal,
+  id: string,
+  decision: "revert" | "keep",
+  reason: string,
+): Promise<number> {
+  const path = `/api/v1/mitigations/${encodeURIComponent(id)}/${decision}`;
+  return show(terminal, await terminal.client.send<ShownMitigation>("POST", path, { reason }), () => [
+    decision === "keep" ? "it stays" : "it is put back now, by a run of its own; `paramedic mitigations` shows which",
   ]);
 }
 

@@ -27,6 +27,26 @@ export interface ShownRun extends ListedRun {
   readonly events: readonly RunEvent[];
 }
 
+export interface ShownMitigation {
+  readonly id: string;
+  readonly runId: string;
+  readonly playbook: string;
+  readonly target: string | null;
+  readonly effects: readonly string[];
+  readonly state: string;
+  readonly revertAt: string | null;
+  readonly onResolved: boolean;
+  readonly revertRun: string | null;
+}
+
+/** A temporary change, and what it changed. */
+export function mitigationLines(one: ShownMitigation): readonly string[] {
+  const ends = [one.revertAt ?? [], one.onResolved ? "when the alert resolves" : []].flat().join(", or ");
+  const until = one.state === "in-force" ? ` until ${ends}` : one.revertRun === null ? "" : ` by run ${one.revertRun}`;
+  const where = `${one.playbook}${one.target === null ? "" : ` on ${one.target}`}`;
+  return [plain(`${one.id}  ${one.state}${until}  ${where}`), ...one.effects.map((effect) => plain(`    ${effect}`))];
+}
+
 // biome-ignore lint/suspicious/noControlCharactersInRegex: control and direction characters in labels must not move the cursor or turn text around
 const unprintable = /[\u0000-\u001f\u007f-\u009f\u200e\u200f\u2028-\u202e\u2066-\u2069]/g;
 

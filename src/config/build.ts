@@ -65,6 +65,7 @@ export function build(parts: {
       leaseMs: parsed.worker.lease,
       drainMs: parsed.worker.drain,
       reconcileEveryMs: parsed.worker.reconcileEvery,
+      hostWaitMs: parsed.worker.hostWait,
     },
     stateDir,
     pauseFile: parsed.pauseFile === undefined ? resolve(stateDir, "paused") : resolve(folder, parsed.pauseFile),

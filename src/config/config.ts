@@ -124,4 +124,6 @@ export interface WorkerConfig {
   readonly drainMs: number;
   /** How often a worker looks for due runs whose hint was lost. */
   readonly reconcileEveryMs: number;
+  /** How long a worker of a target's host is waited for before people are told. */
+  readonly hostWaitMs: number;
 }

@@ -157,6 +157,7 @@ export function configSchema(secret: SecretField) {
           lease: duration({ atLeastMs: 1_000 }).default(30_000),
           drain: duration().default(25_000),
           reconcileEvery: duration({ atLeastMs: 1_000 }).default(2_000),
+          hostWait: duration({ atLeastMs: 1_000 }).default(120_000),
         })
         .prefault({}),
       stateDir: text.default("var/"),

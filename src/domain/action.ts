@@ -71,6 +71,8 @@ export type Repeat = "safe" | "once";
 /** An action that changes something, in two halves: `plan` only reads, `apply` carries out that plan and nothing else. */
 export interface ChangeAction<Input = unknown, Plan extends Json = Json> {
   readonly name: string;
+  /** It works on the host of its target itself: its systemd, its files. Left out: it can be done from anywhere. */
+  readonly onHost?: true;
   /** One sentence, shown to people. */
   readonly summary: string;
   readonly input: Schema<Input>;
@@ -86,13 +88,21 @@ export interface ChangeAction<Input = unknown, Plan extends Json = Json> {
   apply(plan: Plan, context: ActionContext): Promise<Outcome>;
   /** After a crash: whether the plan was carried out. Required where `repeat` is `once`. */
   probe?(plan: Plan, context: ActionContext): Promise<"applied" | "not-applied" | "unknown">;
-  /** Puts back what the plan changed; makes the action a mitigation. */
+  /** Puts back what the plan changed; makes the action a mitigation. Doing it twice does no harm. */
   revert?(plan: Plan, context: ActionContext): Promise<Outcome>;
+  /**
+   * `lower` is to be reverted while `upper`, which was applied after it, stays. Returns what is left of `lower` to revert
+   * (null: nothing), and `upper` as it must be so that its own revert puts back what was there before both. Required
+   * where `revert` is.
+   */
+  restack?(lower: Plan, upper: Plan): { readonly lower: Plan | null; readonly upper: Plan };
 }
 
 /** An action that only looks. */
 export interface ObserveAction<Input = unknown, Output = unknown> {
   readonly name: string;
+  /** As of a change. */
+  readonly onHost?: true;
   readonly summary: string;
   readonly input: Schema<Input>;
   readonly kind: "observe";

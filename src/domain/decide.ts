@@ -33,6 +33,10 @@ export type Decision =
   /** Decide an entry of the playbook's `notify`, from 0. */
   | { readonly do: "notify"; readonly entry: number }
   | { readonly do: "apply"; readonly step: ChangeStep }
+  /** Note that what the step changed is to be put back. */
+  | { readonly do: "begin-mitigation"; readonly step: ChangeStep }
+  /** The next thing must be done on the target's host: leave the run to a worker there. */
+  | { readonly do: "move"; readonly host: string }
   | { readonly do: "probe"; readonly step: ChangeStep }
   | { readonly do: "verify"; readonly check: Check; readonly index: number }
   /** Nothing can be done before `until` (milliseconds since 1970) unless something is told before. */
@@ -63,6 +67,8 @@ export function decide(run: Run, now: number): Decision {
 
   const current = run.playbook.steps.find((step) => !settled(run, progress, step));
   if (progress.takeovers > mostTakeovers) return keepsStopping(progress, current);
+  const mitigating = run.playbook.steps.find((step) => mustBeginMitigation(progress, step));
+  if (mitigating?.kind === "change") return { do: "begin-mitigation", step: mitigating };
   const doubtful = current?.kind === "change" && of(progress, current).state === "in-doubt" ? current : null;
   if (doubtful) return resolveDoubt(run, progress, doubtful, now);
   if (current?.kind === "change" && of(progress, current).state === "started") {
@@ -86,6 +92,13 @@ export function decide(run: Run, now: number): Decision {
   return verification(run, progress, changed, now);
 }
 
+/** Whether the step has changed something that is to be put back, and nothing says so yet. */
+function mustBeginMitigation(progress: Progress, step: Step): boolean {
+  if (step.kind !== "change" || step.revert === null) return false;
+  const at = of(progress, step);
+  return hasChanged(at) && at.started !== null && !at.mitigated;
+}
+
 /** The first entry of `notify` that is not decided and whose condition can be evaluated; people are told while the switch is on, too. */
 function nextNotify(run: Run, progress: Progress): number | null {
   if (run.dryRun) return null;
@@ -107,11 +120,13 @@ function of(progress: Progress, step: Step): StepProgress {
 /** How many steps changed something. */
 function changes(progress: Progress): number {
   let count = 0;
-  for (const step of progress.steps.values()) {
-    // A step whose effect was in doubt and of which nothing is left to do has changed something.
-    if (step.state === "done" || (step.state === "nothing-to-do" && step.doubts > 0)) count += 1;
-  }
+  for (const step of progress.steps.values()) if (hasChanged(step)) count += 1;
   return count;
+}
+
+/** A step whose effect was in doubt and of which nothing is left to do has changed something. */
+function hasChanged(step: StepProgress): boolean {
+  return step.state === "done" || (step.state === "nothing-to-do" && step.doubts > 0);
 }
 
 function openApproval(progress: Progress, step: Step): string | null {
@@ -138,7 +153,7 @@ function resolveDoubt(run: Run, progress: Progress, step: ChangeStep, now: numbe
   if (step.repeat === "once" && at.probe === null) {
     const again = retry(at, now);
     if (again === "give-up") return { do: "end", outcome: "unknown", reason: unknownReason(step, at) };
-    return again ?? held(run, now) ?? { do: "probe", step };
+    return again ?? held(run, progress, step, now) ?? { do: "probe", step };
   }
   if (step.repeat === "once" && at.probe !== "not-applied") {
     return { do: "end", outcome: "unknown", reason: unknownReason(step, at) };
@@ -160,7 +175,7 @@ function resolveDoubt(run: Run, progress: Progress, step: ChangeStep, now: numbe
   }
   const again = retry(at, now);
   if (again === "give-up") return { do: "end", outcome: "unknown", reason: unknownReason(step, at) };
-  return again ?? held(run, now) ?? { do: "plan", step };
+  return again ?? held(run, progress, step, now) ?? { do: "plan", step };
 }
 
 /** The run itself seems to stop its workers: people must look before it stops another one. */
@@ -211,7 +226,7 @@ function advance(run: Run, progress: Progress, step: Step, now: number): Decisio
       reason: `step '${step.id}' (${step.do}): ${at.failure?.reason ?? "failed"}`,
     };
   }
-  const blocked = held(run, now);
+  const blocked = held(run, progress, step, now);
   if (blocked) return blocked;
   if (step.kind === "observe") return retryOr(at, now, { do: "observe", step });
   return change(run, progress, step, at, now);
@@ -294,11 +309,24 @@ function whyAsk(step: ChangeStep, at: StepProgress): readonly AskReason[] {
   return reasons;
 }
 
-/** Nothing executes while the kill switch is on, or while another run holds the target. */
-function held(run: Run, now: number): Decision | null {
+/** Nothing executes while the kill switch is on, on the wrong host, or while another run holds the target. */
+function held(run: Run, progress: Progress, what: { readonly onHost: boolean }, now: number): Decision | null {
   if (run.paused) return { do: "wait", for: "switch", until: now + lookAgainMs };
+  if (what.onHost && run.targetHost !== null && run.targetHost !== run.workerHost) {
+    return elsewhere(run, progress, run.targetHost, now);
+  }
   if (!run.dryRun && !run.holdsTarget) return { do: "wait", for: "target", until: now + lookAgainMs };
   return null;
+}
+
+/** Leaves the run to a worker of the host, for as long as one is waited for. */
+function elsewhere(run: Run, progress: Progress, host: string, now: number): Decision {
+  if (!progress.moved || now - Date.parse(progress.moved.at) < run.hostWaitMs) return { do: "move", host };
+  const inDoubt = [...progress.steps.values()].some(({ state }) => state === "in-doubt");
+  const reason = `no worker of the host ${host} took the run within ${formatDuration(run.hostWaitMs)}; start one there with \`paramedic serve --role worker --host ${host}\``;
+  if (inDoubt)
+    return { do: "end", outcome: "unknown", reason: `${reason}; whether its last step took effect is not known` };
+  return { do: "end", outcome: changes(progress) > 0 ? "unknown" : "failed", reason };
 }
 
 function retry(at: StepProgress, now: number): Decision | "give-up" | null {
@@ -331,13 +359,13 @@ function verification(run: Run, progress: Progress, changed: number, now: number
     const last = progress.checks.get(index);
     if (last?.passed) continue;
     const deadline = Date.parse(progress.settledAt) + check.withinMs;
-    if (!last) return held(run, now) ?? { do: "verify", check, index };
+    if (!last) return held(run, progress, check, now) ?? { do: "verify", check, index };
     const lastAt = Date.parse(last.at);
     if (lastAt >= deadline)
       return { do: "end", outcome: "ineffective", reason: ineffectiveReason(changed, check, last.reason) };
     const next = Math.min(lastAt + check.everyMs, deadline);
     if (now < next) return { do: "wait", for: "verification", until: next };
-    return held(run, now) ?? { do: "verify", check, index };
+    return held(run, progress, check, now) ?? { do: "verify", check, index };
   }
   return changed > 0
     ? { do: "end", outcome: "fixed", reason: "verified: every check of the playbook holds" }

@@ -17,7 +17,20 @@ export type Trigger =
       readonly partial: boolean;
     }
   | { readonly kind: "request"; readonly by: string; readonly reason: string }
-  | { readonly kind: "schedule"; readonly due: string };
+  | { readonly kind: "schedule"; readonly due: string }
+  /** A mitigation is over: what the step `step` of the run `run` changed is put back. */
+  | {
+      readonly kind: "mitigation";
+      readonly mitigation: string;
+      readonly run: string;
+      readonly step: string;
+      readonly plan: Json;
+      readonly effects: readonly string[];
+      /** Why now: its time is over, its alert resolved, or somebody asked for it. */
+      readonly reason: string;
+      /** Who asked for it; null: nobody did. */
+      readonly by: string | null;
+    };
 
 export type Outcome =
   | "fixed"
@@ -125,6 +138,29 @@ export type Happening =
   /** The intent, committed before the effect. */
   | { readonly type: "step-started"; readonly step: string; readonly digest: string }
   | { readonly type: "step-finished"; readonly step: string; readonly result: Json; readonly durationMs: number }
+  /** What the step changed is in force until it is put back, by itself at `revertAt` (null: not by time). */
+  | {
+      readonly type: "mitigation-began";
+      readonly step: string;
+      readonly mitigation: string;
+      readonly action: string;
+      readonly plan: Json;
+      readonly effects: readonly string[];
+      readonly revertAt: string | null;
+      readonly onResolved: boolean;
+    }
+  /** Of a run that puts a mitigation back: whether it did. */
+  | { readonly type: "mitigation-ended"; readonly mitigation: string; readonly reverted: boolean }
+  /** Somebody has a mitigation of this run put back now, or keeps it for good. */
+  | {
+      readonly type: "mitigation-decided";
+      readonly mitigation: string;
+      readonly decision: "revert" | "keep";
+      readonly by: string;
+      readonly reason: string;
+    }
+  /** The next thing must be done on this host; a worker there goes on. */
+  | { readonly type: "moved-to-host"; readonly host: string }
   | {
       readonly type: "step-failed";
       readonly step: string;

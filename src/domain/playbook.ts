@@ -81,6 +81,8 @@ interface StepBase {
   /** The action's input; strings that are one whole `${{ … }}` are CEL expressions. */
   readonly with: JsonObject;
   readonly timeoutMs: number;
+  /** Whether it must be done on the target's own host. */
+  readonly onHost: boolean;
 }
 
 export interface ObserveStep extends StepBase {
@@ -92,6 +94,14 @@ export interface ChangeStep extends StepBase {
   readonly risk: Risk;
   readonly repeat: Repeat;
   readonly approval: "by-risk" | "always" | "never";
+  /** When what it changed is put back; null: it stays. */
+  readonly revert: Revert | null;
+}
+
+/** When a mitigation ends: after a time, when the alert resolves, or whichever of both comes first. */
+export interface Revert {
+  readonly afterMs: number | null;
+  readonly onResolved: boolean;
 }
 
 /** One measurement of success: an observation and what must hold of its output, within a time. */
@@ -104,4 +114,6 @@ export interface Check {
   /** How long to wait between two measurements. */
   readonly everyMs: number;
   readonly timeoutMs: number;
+  /** Whether it must be measured on the target's own host. */
+  readonly onHost: boolean;
 }

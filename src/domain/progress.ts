@@ -53,6 +53,10 @@ export interface StepProgress {
   readonly failure: { readonly reason: string; readonly retryable: boolean; readonly at: string } | null;
   /** How often the effect was left in doubt. */
   readonly doubts: number;
+  /** What was started last, with its effects: what may have been changed. */
+  readonly started: { readonly plan: Json; readonly effects: readonly string[] } | null;
+  /** Whether what it changed is noted as a mitigation. */
+  readonly mitigated: boolean;
   readonly probe: "applied" | "not-applied" | "unknown" | null;
   /** Why it is skipped, failed or in doubt. */
   readonly reason: string | null;
@@ -80,6 +84,8 @@ export interface Progress {
   readonly notified: ReadonlySet<number>;
   /** Whether people were told by the escalation policy. */
   readonly escalated: boolean;
+  /** When the run was last moved to a host where nothing has been done for it since; null: it was not. */
+  readonly moved: { readonly host: string; readonly at: string } | null;
   /** How often another worker had to take the run over since a step was last settled. */
   readonly takeovers: number;
 }
@@ -100,6 +106,8 @@ export const untouched: StepProgress = {
   failures: 0,
   failure: null,
   doubts: 0,
+  started: null,
+  mitigated: false,
   probe: null,
   reason: null,
 };
@@ -115,6 +123,7 @@ export function progressOf(history: readonly RunEvent[]): Progress {
   let announcement: Progress["announcement"] = null;
   const notified = new Set<number>();
   let escalated = false;
+  let moved: Progress["moved"] = null;
   let takeovers = 0;
 
   for (const event of history) {
@@ -123,6 +132,7 @@ export function progressOf(history: readonly RunEvent[]): Progress {
       continue;
     }
     if ("step" in event) {
+      moved = null;
       const before = steps.get(event.step) ?? untouched;
       const after = advance(before, event);
       steps.set(event.step, after);
@@ -146,7 +156,14 @@ export function progressOf(history: readonly RunEvent[]): Progress {
         }
         break;
       }
+      case "moved-to-host":
+        moved ??= { host: event.host, at: event.at };
+        break;
+      case "mitigation-ended":
+      case "mitigation-decided":
+        break;
       case "verification-checked":
+        moved = null;
         checks.set(event.check, { passed: event.passed, at: event.at, reason: event.reason });
         break;
       case "alert-resolved":
@@ -181,7 +198,7 @@ export function progressOf(history: readonly RunEvent[]): Progress {
         event satisfies never;
     }
   }
-  return { steps, checks, settledAt, resolved, cancel, ended, announcement, notified, escalated, takeovers };
+  return { steps, checks, settledAt, resolved, cancel, ended, announcement, notified, escalated, moved, takeovers };
 }
 
 /** Whether nothing more is to be done for a step. */
@@ -231,7 +248,9 @@ function advance(step: StepProgress, event: StepEvent): StepProgress {
     case "approval-voided":
       return { ...closed(step, event.approval, "voided", event.reason), state: "planned" };
     case "step-started":
-      return { ...step, state: "started", probe: null };
+      return { ...step, state: "started", probe: null, started: { plan: step.plan, effects: step.effects } };
+    case "mitigation-began":
+      return { ...step, mitigated: true };
     case "step-finished":
       return { ...step, state: "done", result: event.result, failures: 0, failure: null };
     case "step-failed":

@@ -26,6 +26,11 @@ export interface Run {
   readonly holdsTarget: boolean;
   /** Whether the kill switch is on at this moment. */
   readonly paused: boolean;
+  /** The host of the run's target, and the one whose worker this is; null: none. */
+  readonly targetHost: string | null;
+  readonly workerHost: string | null;
+  /** How long a worker of the target's host is waited for. */
+  readonly hostWaitMs: number;
   /** Where changes are announced, and how long before where the playbook asks for that; null: nowhere. */
   readonly announcements: Announcements | null;
 }

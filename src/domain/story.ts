@@ -77,6 +77,18 @@ function sentence(event: RunEvent): Sentence {
       return { text: `Applies ${event.step}, exactly as planned` };
     case "step-finished":
       return { text: `Applied ${event.step}: ${brief(event.result)}` };
+    case "mitigation-began":
+      return { text: `What ${event.step} changed is put back ${whenReverted(event)}`, details: event.effects };
+    case "mitigation-ended":
+      return event.reverted
+        ? { text: "What was changed for a time is put back", tone: "good" }
+        : { text: "What was changed for a time is still in force: it could not be put back", tone: "bad" };
+    case "mitigation-decided":
+      return {
+        text: `${event.by} ${event.decision === "keep" ? "keeps what was changed for a time" : "has it put back now"}: ${event.reason}`,
+      };
+    case "moved-to-host":
+      return { text: `Goes on at ${event.host}` };
     case "step-failed":
       return {
         text: `Failed ${event.step} (${event.during}): ${event.reason}${event.retryable ? "; it may be tried again" : ""}`,
@@ -140,12 +152,19 @@ function about({ topic, level }: { readonly topic?: Topic; readonly level: numbe
   return topic === "record" ? "" : ` (level ${level})`;
 }
 
+function whenReverted(event: { readonly revertAt: string | null; readonly onResolved: boolean }): string {
+  const at = event.revertAt === null ? [] : [`at ${event.revertAt}`];
+  return [...at, ...(event.onResolved ? ["when the alert resolves"] : [])].join(", or ");
+}
+
 function startedBy(trigger: Trigger): string {
   switch (trigger.kind) {
     case "alert":
       return `${trigger.labels["alertname"] ?? "An alert"} fires since ${trigger.startsAt}`;
     case "request":
       return `${trigger.by} asked (${trigger.reason})`;
+    case "mitigation":
+      return `Puts back what ${trigger.step} of run ${trigger.run} changed (${trigger.reason})`;
     case "schedule":
       return `Scheduled for ${trigger.due}`;
   }

@@ -1,10 +1,10 @@
 /** Compiles steps and checks against the actions they use: condition, input, types. */
 
 import type * as z from "zod";
-import type { Action, ActionRegistry, ObserveAction } from "../domain/action.ts";
+import type { Action, ActionRegistry, ChangeAction, ObserveAction } from "../domain/action.ts";
 import { parseDuration } from "../domain/duration.ts";
 import type { JsonObject } from "../domain/json.ts";
-import type { Check, InputDeclaration, Step } from "../domain/playbook.ts";
+import type { Check, InputDeclaration, Revert, Step } from "../domain/playbook.ts";
 import { dyn, jsonSchemaOf, type ValueType, valueTypeOf } from "./cel-types.ts";
 import { type Condition, compileCondition, type Scope } from "./expression.ts";
 import { hint } from "./near.ts";
@@ -63,8 +63,14 @@ export function compileStep(
     if: raw.if ?? null,
     with: (raw.with ?? {}) as JsonObject,
     timeoutMs: milliseconds(raw.timeout) ?? defaultTimeoutMs,
+    onHost: action.onHost ?? false,
   };
   if (action.kind === "observe") {
+    for (const key of ["revert_after", "revert_on"] as const) {
+      if (raw[key] === undefined) continue;
+      report([key], `${action.name} only observes, so there is nothing to put back; leave ${key} out`);
+      return null;
+    }
     if (raw.approval !== undefined) {
       report(["approval"], `${action.name} only observes, so there is nothing to approve; leave approval out`);
       return null;
@@ -78,10 +84,21 @@ export function compileStep(
     report(["approval"], `${action.name} cannot be undone, so approval: never is not allowed; use always or by-risk`);
     return null;
   }
-  if (condition === undefined || input === null) return null;
+  const revert = revertOf(raw, action, report);
+  if (condition === undefined || input === null || revert === undefined) return null;
   const { repeat } = action;
-  const step: Step = { ...base, kind: "change", risk, repeat, approval: raw.approval ?? "by-risk" };
+  const step: Step = { ...base, kind: "change", risk, repeat, approval: raw.approval ?? "by-risk", revert };
   return { step, action, condition, input };
+}
+
+/** When what the step changed is put back; null: it stays; undefined: something is wrong with it. */
+function revertOf(raw: z.infer<typeof stepSchema>, action: ChangeAction, report: Report): Revert | null | undefined {
+  const { revert_after: after, revert_on: on } = raw;
+  if (after === undefined && on === undefined) return null;
+  if (action.revert) return { afterMs: milliseconds(after), onResolved: on === "resolved" };
+  const key = after === undefined ? "revert_on" : "revert_after";
+  report([key], `what ${action.name} changes cannot be put back; leave ${key} out`);
+  return undefined;
 }
 
 /** The check, or null where something is wrong with it. */
@@ -113,6 +130,7 @@ export function compileCheck(
     withinMs,
     everyMs,
     timeoutMs: milliseconds(raw.timeout) ?? defaultTimeoutMs,
+    onHost: observes.onHost ?? false,
   };
   return { check, action: observes, input, expect };
 }

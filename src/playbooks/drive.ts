@@ -3,7 +3,8 @@
 import { strictest } from "../domain/approver.ts";
 import { deadlineOf } from "../domain/deadline.ts";
 import { type Decision, decide } from "../domain/decide.ts";
-import type { Happening, Outcome, RunEvent } from "../domain/event.ts";
+import type { Happening, Outcome, RunEvent, Trigger } from "../domain/event.ts";
+import type { ChangeStep } from "../domain/playbook.ts";
 import { type Progress, progressOf } from "../domain/progress.ts";
 import type { Run } from "../domain/run.ts";
 import { type Clock, clockFrom } from "./clock.ts";
@@ -12,6 +13,7 @@ import type { LoadedPlaybook } from "./load.ts";
 import { apply, observe, type Performance, plan, probe, verify } from "./perform.ts";
 import { createPersist, type Persist } from "./persist.ts";
 import { type Record, type Stored, startRecord } from "./record.ts";
+import { revertingPlaybook } from "./revert.ts";
 import { valuesOf } from "./values.ts";
 import type { ClaimedRun, Standing, World } from "./world.ts";
 
@@ -52,12 +54,19 @@ export async function drive(world: World, leases: Leases, stop: Stop, runId: str
     const drivenRun = { world, claimed, clock, lease, persist, record, stop };
     // Stored before anything else: a step that ends its workers at once must not be tried for ever.
     if (claimed.takenOver && (await put(drivenRun, [], { state: "running" })) === "lost") return;
-    const loaded = await persist(() => world.playbook(claimed.playbookHash));
+    const found = await persist(() => world.playbook(claimed.playbookHash));
+    const loaded = found && asTriggered(found, claimed.history[0]);
     if (loaded) await loop({ ...drivenRun, loaded });
     else await setAside(drivenRun);
   } finally {
     lease.release();
   }
+}
+
+/** The playbook as this run carries it out; null where it cannot. */
+function asTriggered(loaded: LoadedPlaybook, created: RunEvent | undefined): LoadedPlaybook | null {
+  if (created?.type !== "created" || created.trigger.kind !== "mitigation") return loaded;
+  return revertingPlaybook(loaded, created.trigger);
 }
 
 interface Undrivable {
@@ -91,6 +100,9 @@ async function loop(driven: Driven): Promise<void> {
       dryRun: claimed.dryRun,
       history,
       announcements: world.announcements,
+      targetHost: world.targets.get(claimed.target ?? "")?.host ?? null,
+      workerHost: world.host,
+      hostWaitMs: world.hostWaitMs,
       holdsTarget: record.holdsTarget,
       paused: record.paused || world.pausedHere(),
     };
@@ -146,6 +158,13 @@ async function carryOut(
       };
       return told(driven, await put(driven, [announcing], { state: "running" }));
     }
+    case "begin-mitigation":
+      return beginMitigation(driven, decision.step, progress);
+    case "move": {
+      const { host } = decision;
+      const stored = await put(driven, [{ type: "moved-to-host", host }], { state: "released", host });
+      return stored === "moved" || stored === "paused" ? "go-on" : "stop";
+    }
     case "check-approvers":
       return checkApprovers(driven, decision, history);
     case "apply":
@@ -176,7 +195,7 @@ async function put(driven: Undrivable, decided: readonly Happening[], standing: 
   if (stored === "lost") world.log.warn({ run: claimed.id, fence: claimed.fence }, "this run is another worker's now");
   if (woken.length > 0) world.hint(woken, 0);
   if (stored === "written" && standing.state === "waiting") world.hint([claimed.id], standing.dueAt - clock.now());
-  if (stored === "written" && standing.state === "released") world.hint([claimed.id], 0);
+  if (stored === "written" && standing.state === "released") world.hint([claimed.id], 0, standing.host);
   return stored;
 }
 
@@ -240,6 +259,26 @@ async function notify(
     return decided(ways, ways.length === 0 ? "the configuration has no such contact any more" : null);
   };
   return told(driven, await put(driven, [happening()], { state: "running" }));
+}
+
+async function beginMitigation(driven: Driven, step: ChangeStep, progress: Progress): Promise<"go-on" | "stop"> {
+  const { world, clock } = driven;
+  const started = progress.steps.get(step.id)?.started;
+  const { afterMs = null, onResolved = false } = step.revert ?? {};
+  // An alert that has resolved by now does not resolve once more.
+  const over = onResolved && progress.resolved ? clock.now() : Number.POSITIVE_INFINITY;
+  const revertAt = Math.min(over, afterMs === null ? Number.POSITIVE_INFINITY : clock.now() + afterMs);
+  const began: Happening = {
+    type: "mitigation-began",
+    step: step.id,
+    mitigation: world.newId(),
+    action: step.do,
+    plan: started?.plan ?? null,
+    effects: started?.effects ?? [],
+    revertAt: Number.isFinite(revertAt) ? new Date(revertAt).toISOString() : null,
+    onResolved,
+  };
+  return after(await put(driven, [began], { state: "running" }));
 }
 
 /** To look up who may approve; after that the approval is given up, and asked for again. */
@@ -344,11 +383,17 @@ async function end(
   reason: string,
   policy: string | null,
 ): Promise<"go-on" | "stop"> {
-  const { world, claimed } = driven;
+  const { world, claimed, record } = driven;
   world.reached("before-end", claimed.id);
   const escalates = handedOver.has(outcome) && !claimed.dryRun;
   const happenings: Happening[] = [{ type: "ended", outcome, reason }];
   if (escalates) happenings.unshift({ type: "escalated", policy, reason });
+  const trigger = triggerOf(record.history());
+  if (trigger?.kind === "mitigation") {
+    const state = progressOf(record.history()).steps.get(trigger.step)?.state;
+    const reverted = state === "done" || state === "nothing-to-do";
+    happenings.unshift({ type: "mitigation-ended", mitigation: trigger.mitigation, reverted });
+  }
   const stored = await put(driven, happenings, { state: "ended", outcome });
   if (stored !== "written") return after(stored);
   world.tellPeople();
@@ -362,6 +407,10 @@ async function end(
   world.metrics.escalated();
   world.log.error({ ...fields, policy }, "a run could not heal its target: people must look");
   return "stop";
+}
+
+function triggerOf([created]: readonly RunEvent[]): Trigger | null {
+  return created?.type === "created" ? created.trigger : null;
 }
 
 /** This worker cannot carry out the text the run started with; another one may. It must not be carried out with another text. */

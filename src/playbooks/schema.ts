@@ -47,6 +47,13 @@ export const stepSchema = z
       .enum(["by-risk", "always", "never"], { error: "must be by-risk, always or never" })
       .optional()
       .describe("Whether people are asked before a change: by-risk (default), always or never."),
+    revert_after: positiveDuration
+      .optional()
+      .describe("What the step changed is put back after this time: the change is a mitigation."),
+    revert_on: z
+      .literal("resolved", { error: "must be resolved" })
+      .optional()
+      .describe("What the step changed is put back when the alert resolves; with revert_after, whichever comes first."),
     timeout: stepTimeout.optional(),
   })
   .describe("One use of an action. Steps run in order; the first that fails ends the run.");

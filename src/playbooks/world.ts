@@ -31,7 +31,8 @@ export interface ReloadedRun {
 export type Standing =
   | { readonly state: "running" }
   | { readonly state: "waiting"; readonly for: WaitingFor; readonly dueAt: number }
-  | { readonly state: "released" }
+  /** `host`: for a worker of that host; left out: for any. */
+  | { readonly state: "released"; readonly host?: string }
   | { readonly state: "ended"; readonly outcome: Outcome };
 
 export type Appended =
@@ -112,8 +113,12 @@ export interface World {
   /** Whether this process was told to start nothing (the pause file), beside the switch in the store. */
   readonly pausedHere: () => boolean;
   /** Tells the queue that these runs are due in `delayMs`. Never throws. */
-  readonly hint: (runIds: readonly string[], delayMs: number) => void;
+  readonly hint: (runIds: readonly string[], delayMs: number, host?: string) => void;
   readonly worker: string;
+  /** The host whose steps this worker serves too; null: none. */
+  readonly host: string | null;
+  /** How long a worker of a target's host is waited for. */
+  readonly hostWaitMs: number;
   readonly newId: () => string;
   readonly log: DriveLogger;
   readonly metrics: DriveMetrics;

@@ -17,11 +17,13 @@ export interface BackendOptions {
 
 export interface Backend {
   readonly name: "redis" | "postgres";
-  openQueue(): Queue<Hint>;
-  openWorker(process: (hint: Hint) => Promise<void>, concurrency: number): Worker<Hint>;
+  /** The hints for any worker, or those for the workers of one host. */
+  openQueue(host?: string | null): Queue<Hint>;
+  openWorker(process: (hint: Hint) => Promise<void>, concurrency: number, host?: string | null): Worker<Hint>;
 }
 
-const queueName = "runs";
+/** BullMQ takes no colon in the name of a queue. */
+const queueName = (host: string | null = null): string => (host === null ? "runs" : `runs@${host}`);
 // A hint is worth one try: whatever it leaves behind, the reconciler finds in Postgres.
 const once = { attempts: 1, removeOnComplete: true, removeOnFail: true };
 const workerSettings = { maxStalledCount: 100, lockDuration: 30_000, stalledInterval: 15_000, drainDelay: 5 };
@@ -33,18 +35,18 @@ export function openBackend(options: BackendOptions): Backend {
 function onRedis(options: BackendOptions, url: string): Backend {
   return {
     name: "redis",
-    openQueue: () => {
+    openQueue: (host) => {
       const queueOptions: QueueOptions = {
         // A producer must fail rather than wait for a Redis that is away.
         connection: { url, enableOfflineQueue: false, maxRetriesPerRequest: 1, connectTimeout: 1_000 },
         prefix: "paramedic",
         defaultJobOptions: once,
       };
-      const queue = new Queue<Hint>(queueName, queueOptions);
+      const queue = new Queue<Hint>(queueName(host), queueOptions);
       queue.on("error", options.onError);
       return queue;
     },
-    openWorker: (process, concurrency) => {
+    openWorker: (process, concurrency, host) => {
       const workerOptions: WorkerOptions = {
         // Runs that end together tell Redis together, and their successors then share their statements.
         connection: { url, maxRetriesPerRequest: null, connectTimeout: 2_000, enableAutoPipelining: true },
@@ -52,7 +54,7 @@ function onRedis(options: BackendOptions, url: string): Backend {
         concurrency,
         ...workerSettings,
       };
-      const worker = new Worker<Hint>(queueName, (job) => process(job.data), workerOptions);
+      const worker = new Worker<Hint>(queueName(host), (job) => process(job.data), workerOptions);
       worker.on("error", options.onError);
       return worker;
     },
@@ -70,14 +72,14 @@ function onPostgres(options: BackendOptions): Backend {
   };
   return {
     name: "postgres",
-    openQueue: () => {
-      const queue = new Queue(queueName, { connection, defaultJobOptions: once }, createPostgresBackend);
+    openQueue: (host) => {
+      const queue = new Queue(queueName(host), { connection, defaultJobOptions: once }, createPostgresBackend);
       queue.on("error", options.onError);
       return queue as unknown as Queue<Hint>;
     },
-    openWorker: (process, concurrency) => {
+    openWorker: (process, concurrency, host) => {
       const worker = new Worker(
-        queueName,
+        queueName(host),
         (job) => process(job.data as Hint),
         { connection, concurrency, ...workerSettings },
         createPostgresBackend,

@@ -3,8 +3,8 @@
 import type { Backend, Hint } from "./backend.ts";
 
 export interface Dispatch {
-  /** Says that these runs are due in `delayMs`. Returns at once and never throws. */
-  hint(runIds: readonly string[], delayMs?: number): void;
+  /** Says that these runs are due in `delayMs`, to any worker or to those of `host`. Returns at once and never throws. */
+  hint(runIds: readonly string[], delayMs?: number, host?: string): void;
   /** `degraded` while the queue does not take hints. */
   state(): "ok" | "degraded";
   /** Asks the queue itself, for at most a second, and returns what `state` says after that. */
@@ -28,10 +28,12 @@ const longestDelayMs = 60_000;
 interface Waiting {
   readonly run: string;
   readonly delayMs: number;
+  readonly host: string | null;
 }
 
 export function createDispatch(backend: Backend, options: DispatchOptions): Dispatch {
   const queue = backend.openQueue();
+  const queuesOfHosts = new Map<string, ReturnType<Backend["openQueue"]>>();
   const waiting: Waiting[] = [];
   let sending: Promise<void> | null = null;
   /** An add that outlived its bound; BullMQ cannot abort one, so nothing is sent until it has settled. */
@@ -45,8 +47,15 @@ export function createDispatch(backend: Backend, options: DispatchOptions): Disp
     options.onDropped(count, reason);
   }
 
-  async function add(hints: readonly Waiting[]): Promise<void> {
-    const adding = queue.addBulk(
+  function queueOf(host: string | null): ReturnType<Backend["openQueue"]> {
+    if (host === null) return queue;
+    const known = queuesOfHosts.get(host) ?? backend.openQueue(host);
+    queuesOfHosts.set(host, known);
+    return known;
+  }
+
+  async function add(hints: readonly Waiting[], host: string | null): Promise<void> {
+    const adding = queueOf(host).addBulk(
       hints.map(({ run, delayMs }) => ({
         name: "run",
         data: { run } satisfies Hint,
@@ -75,9 +84,11 @@ export function createDispatch(backend: Backend, options: DispatchOptions): Disp
     // Callers of the same turn share one round trip.
     await Promise.resolve();
     while (waiting.length > 0) {
-      const hints = waiting.splice(0, mostAtOnce);
+      const host = waiting[0]?.host ?? null;
+      const others = waiting.findIndex((one) => one.host !== host);
+      const hints = waiting.splice(0, Math.min(mostAtOnce, others === -1 ? mostAtOnce : others));
       if (stuck) drop(hints.length, "the queue has not answered an earlier hint yet");
-      else await add(hints);
+      else await add(hints, host);
     }
     sending = null;
   }
@@ -91,13 +102,15 @@ export function createDispatch(backend: Backend, options: DispatchOptions): Disp
   }
 
   return {
-    hint: (runIds, delayMs = 0) => {
+    hint: (runIds, delayMs = 0, host) => {
       if (delayMs > longestDelayMs) return;
       if (waiting.length + runIds.length > mostWaiting) {
         drop(runIds.length, "too many hints are waiting");
         return;
       }
-      for (const run of runIds) waiting.push({ run, delayMs: Math.max(0, Math.ceil(delayMs)) });
+      for (const run of runIds) {
+        waiting.push({ run, delayMs: Math.max(0, Math.ceil(delayMs)), host: host ?? null });
+      }
       sending ??= send();
     },
     state: () => (degraded || stuck ? "degraded" : "ok"),
@@ -110,7 +123,7 @@ export function createDispatch(backend: Backend, options: DispatchOptions): Disp
     },
     close: async () => {
       // close() of a queue whose Redis is away may hang (bullmq#4656).
-      await bounded(queue.close());
+      await Promise.all([queue, ...queuesOfHosts.values()].map((one) => bounded(one.close())));
     },
   };
 }

@@ -6,16 +6,20 @@ export interface ReconcilerOptions {
   readonly everyMs: number;
   readonly dispatch: Dispatch;
   /** The due runs that nobody has picked up; marked, so that of many workers one puts each back. */
-  readonly takeDue: (options: {
-    readonly graceMs: number;
-    readonly againMs: number;
-    readonly most: number;
-  }) => Promise<readonly string[]>;
+  readonly takeDue: TakeDue;
+  /** Those among them that only a worker of this host may take; null: this worker serves no host. */
+  readonly takeDueOfHost: TakeDue | null;
   /** Works on these runs in this process, without the queue. */
   readonly driveHere: (runIds: readonly string[]) => void;
   readonly onReadded: (count: number) => void;
   readonly onError: (error: Error) => void;
 }
+
+export type TakeDue = (options: {
+  readonly graceMs: number;
+  readonly againMs: number;
+  readonly most: number;
+}) => Promise<readonly string[]>;
 
 export interface Reconciler {
   stop(): void;
@@ -31,12 +35,14 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
 
   async function sweep(): Promise<void> {
     const away = (await options.dispatch.check()) === "degraded";
-    const due = await options.takeDue({
+    const which = {
       // A hint that was just given deserves the time to arrive.
       graceMs: away ? 0 : options.everyMs,
       againMs: away ? options.everyMs : againMs,
       most,
-    });
+    };
+    if (options.takeDueOfHost) options.driveHere(await options.takeDueOfHost(which));
+    const due = await options.takeDue(which);
     if (due.length === 0 || stopped) return;
     options.onReadded(due.length);
     if (away) options.driveHere(due);

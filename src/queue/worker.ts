@@ -7,6 +7,8 @@ import { createReconciler, type ReconcilerOptions } from "./reconciler.ts";
 export interface WorkerOptions {
   /** How many runs are worked on at once. */
   readonly concurrency: number;
+  /** The host whose hints are taken too; null: none. */
+  readonly host: string | null;
   /** Works on one run, if it is due and free. */
   readonly drive: (runId: string) => Promise<void>;
   readonly reconciler: Omit<ReconcilerOptions, "dispatch" | "driveHere">;
@@ -36,7 +38,12 @@ export function startWorker(backend: Backend, dispatch: Dispatch, options: Worke
     return driving;
   }
 
-  const worker = backend.openWorker((hint) => driveOnce(hint.run), options.concurrency);
+  const { concurrency, host } = options;
+  const take = (hint: { readonly run: string }) => driveOnce(hint.run);
+  const workers = [
+    backend.openWorker(take, concurrency),
+    ...(host === null ? [] : [backend.openWorker(take, concurrency, host)]),
+  ];
   const reconciler = createReconciler({
     ...options.reconciler,
     dispatch,
@@ -52,7 +59,7 @@ export function startWorker(backend: Backend, dispatch: Dispatch, options: Worke
     drain: async () => {
       reconciler.stop();
       // The queue's own close may hang while Redis is away (bullmq#4656); what counts is that the runs are done.
-      const closing = worker.close().catch(() => {});
+      const closing = Promise.all(workers.map((worker) => worker.close().catch(() => {}))).then(() => {});
       while (underWay.size > 0) await Promise.all(underWay);
       await settledWithin(closing, queueCloseMs);
     },

@@ -15,7 +15,7 @@ import { type Said, saidOf, type Telling } from "./said.ts";
 export type Standing =
   | { readonly state: "running" }
   | { readonly state: "waiting"; readonly for: WaitingFor; readonly dueAt: number }
-  | { readonly state: "released" }
+  | { readonly state: "released"; readonly host?: string }
   | { readonly state: "ended"; readonly outcome: Outcome };
 
 export interface Append {
@@ -55,6 +55,8 @@ async function write(database: Database, telling: Telling, appends: readonly App
       ...approvalColumns(appends),
       ...escalationColumns(appends),
       ...outboxColumns(appends, telling),
+      ...mitigationColumns(appends),
+      appends.map(({ standing }) => (standing.state === "released" ? (standing.host ?? null) : null)),
     ],
   });
   const byId = new Map(rows.map((row) => [row.id, row]));
@@ -173,14 +175,37 @@ function outboxColumns(appends: readonly Append[], telling: Telling): unknown[] 
 /** A run that ends after its alert resolved has just measured that it is not over. */
 const recheckAfterSeconds = 30;
 
+function mitigationColumns(appends: readonly Append[]): unknown[] {
+  const began: { runId: string; of: Extract<Happening, { type: "mitigation-began" }> }[] = [];
+  const ended: Extract<Happening, { type: "mitigation-ended" }>[] = [];
+  for (const { runId, happenings } of appends) {
+    for (const happening of happenings) {
+      if (happening.type === "mitigation-began") began.push({ runId, of: happening });
+      if (happening.type === "mitigation-ended") ended.push(happening);
+    }
+  }
+  return [
+    began.map(({ of }) => of.mitigation),
+    began.map(({ runId }) => runId),
+    began.map(({ of }) => of.step),
+    began.map(({ of }) => of.action),
+    began.map(({ of }) => JSON.stringify(of.plan)),
+    began.map(({ of }) => JSON.stringify(of.effects)),
+    began.map(({ of }) => of.revertAt),
+    began.map(({ of }) => of.onResolved),
+    ended.map((of) => of.mitigation),
+    ended.map((of) => of.reverted),
+  ];
+}
+
 // A lock is kept while the run works or measures, while retrying too, and given up when it ends or waits for people or the switch.
 // All rows are locked in the order of their ids before anything is written, as everybody does who waits for such locks;
 // `found` is what they are then, where the statement's own snapshot may be older.
 const appendSql = `
 WITH told AS (
   SELECT * FROM unnest($1::uuid[], $2::int[], $3::int[], $4::int[], $5::bytea[], $6::text[], $7::text[],
-      $8::timestamptz[], $9::text[], $10::boolean[])
-    AS t(id, fence, last_seq, new_seq, new_hash, state, waiting_for, due_at, outcome, intent)
+      $8::timestamptz[], $9::text[], $10::boolean[], $46::text[])
+    AS t(id, fence, last_seq, new_seq, new_hash, state, waiting_for, due_at, outcome, intent, host)
 ), found AS MATERIALIZED (
   SELECT r.id, r.fence, r.state, r.last_seq FROM paramedic.runs r WHERE r.id = ANY($1::uuid[]) ORDER BY r.id FOR UPDATE
 ), held AS (
@@ -189,7 +214,8 @@ WITH told AS (
       lease_until = CASE WHEN t.state = 'running' THEN r.lease_until END,
       due_at = CASE WHEN t.state = 'running' THEN r.due_at ELSE coalesce(t.due_at, now()) END,
       hinted_at = CASE WHEN t.state = 'running' THEN r.hinted_at END,
-      ended_at = CASE WHEN t.state = 'ended' THEN now() END
+      ended_at = CASE WHEN t.state = 'ended' THEN now() END,
+      host = t.host, host_since = CASE WHEN t.host IS NOT NULL THEN now() END
   FROM told t
   WHERE (SELECT count(*) FROM found) > 0
     AND r.id = t.id AND r.fence = t.fence AND r.last_seq = t.last_seq AND r.state = 'running'
@@ -233,6 +259,15 @@ WITH told AS (
     AS s(id, run_id, topic, way, policy, level) JOIN held ON held.id = s.run_id
   ON CONFLICT (run_id, topic, way, policy, level) DO UPDATE
     SET state = 'waiting', attempts = 0, due_at = now() WHERE outbox.state = 'dead' AND outbox.topic = 'record'
+), mitigated AS (
+  INSERT INTO paramedic.mitigations (id, run_id, step, action, lock_key, plan, effects, revert_at, on_resolved)
+  SELECT m.id, m.run_id, m.step, m.action, held.lock_key, m.plan, m.effects, m.revert_at, m.on_resolved
+  FROM unnest($36::uuid[], $37::uuid[], $38::text[], $39::text[], $40::json[], $41::json[], $42::timestamptz[], $43::boolean[])
+    AS m(id, run_id, step, action, plan, effects, revert_at, on_resolved) JOIN held ON held.id = m.run_id
+), put_back AS (
+  UPDATE paramedic.mitigations m SET state = CASE WHEN e.reverted THEN 'reverted' ELSE 'failed' END, ended_at = now()
+  FROM unnest($44::uuid[], $45::boolean[]) AS e(id, reverted), held
+  WHERE m.id = e.id AND m.revert_run = held.id AND m.state = 'reverting'
 ), behind AS (
   UPDATE paramedic.outbox o SET due_at = now()
   FROM held WHERE o.run_id = held.id AND held.grew AND o.state = 'following' AND o.due_at IS NULL

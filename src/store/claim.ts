@@ -38,7 +38,14 @@ export type Reloaded = Pick<ClaimedRun, "history" | "lastSeq" | "lastHash" | "ho
 
 export function createClaims(
   database: Database,
-  options: { readonly worker: string; readonly leaseMs: number },
+  options: {
+    readonly worker: string;
+    readonly leaseMs: number;
+    /** The host whose runs this worker takes too; left out: none. */
+    readonly host?: string | null;
+    /** After this time, any worker takes a run that no worker of its host has taken, to say so. */
+    readonly hostWaitMs?: number;
+  },
 ): Claims {
   const { pool } = database;
   const claim = batched<string, ClaimedRun | null>(
@@ -46,7 +53,13 @@ export function createClaims(
       const { rows } = await pool.query<ClaimRow>({
         name: "paramedic-claim",
         text: claimSql,
-        values: [[...new Set(ids)], options.leaseMs / 1000, options.worker],
+        values: [
+          [...new Set(ids)],
+          options.leaseMs / 1000,
+          options.worker,
+          options.host ?? null,
+          (options.hostWaitMs ?? 120_000) / 1000,
+        ],
       });
       const byId = new Map(rows.map((row) => [row.id, row]));
       return ids.map((id) => {
@@ -129,6 +142,7 @@ WITH due AS (
   SELECT id, lock_key, dry_run, state FROM paramedic.runs
   WHERE id = ANY($1::uuid[]) AND state <> 'ended' AND due_at <= now()
     AND (lease_until IS NULL OR lease_until <= now())
+    AND (host IS NULL OR host = $4 OR host_since <= now() - make_interval(secs => $5))
   FOR UPDATE SKIP LOCKED
 ), locked AS (
   INSERT INTO paramedic.target_locks (lock_key, run_id)

@@ -11,6 +11,10 @@ export interface Due {
     readonly graceMs: number;
     readonly againMs: number;
     readonly most: number;
+    /** Only the runs that wait for a worker of this host; left out: those that any worker may take. */
+    readonly host?: string | null;
+    /** After this time, a run that no worker of its host has taken is looked for by all. */
+    readonly hostWaitMs?: number;
   }): Promise<readonly string[]>;
   /** For how many seconds the oldest due run has waited; 0 where none waits. */
   oldestSeconds(): Promise<number>;
@@ -18,16 +22,19 @@ export interface Due {
 
 export function createDue(database: Database): Due {
   return {
-    take: async ({ graceMs, againMs, most }) => {
+    take: async ({ graceMs, againMs, most, host = null, hostWaitMs = 120_000 }) => {
       const { rows } = await database.pool.query<{ id: string }>({
         name: "paramedic-take-due",
         text: `UPDATE paramedic.runs SET hinted_at = now() WHERE id IN (
                  SELECT id FROM paramedic.runs
                  WHERE state <> 'ended' AND due_at < now() - make_interval(secs => $1)
                    AND (hinted_at IS NULL OR hinted_at < now() - make_interval(secs => $2))
+                   AND CASE WHEN $4::text IS NULL
+                         THEN host IS NULL OR host_since <= now() - make_interval(secs => $5)
+                         ELSE host = $4 END
                  ORDER BY due_at LIMIT $3 FOR UPDATE SKIP LOCKED)
                RETURNING id`,
-        values: [graceMs / 1000, againMs / 1000, most],
+        values: [graceMs / 1000, againMs / 1000, most, host, hostWaitMs / 1000],
       });
       return rows.map((row) => row.id);
     },

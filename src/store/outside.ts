@@ -54,7 +54,9 @@ export async function appendFromOutside(
        UPDATE paramedic.outbox o SET due_at = now()
        FROM told WHERE o.run_id = told.id AND o.state = 'following' AND o.due_at IS NULL
      )
-     UPDATE paramedic.runs r SET last_seq = told.seq, last_hash = told.hash, due_at = now(), hinted_at = NULL
+     UPDATE paramedic.runs r SET last_seq = told.seq, last_hash = told.hash, due_at = now(), hinted_at = NULL,
+       -- Whatever was told may be the end of it: any worker may look.
+       host = NULL, host_since = NULL
      FROM told WHERE r.id = told.id`,
     values,
   );

@@ -412,6 +412,12 @@ async function tellRuns(client: pg.PoolClient, episodes: readonly string[]): Pro
     })),
     { evenEnded: true },
   );
+  await client.query(
+    `UPDATE paramedic.mitigations m SET revert_at = now(), reason = 'the alert resolved'
+     FROM paramedic.runs r
+     WHERE r.episode_id = ANY($1::uuid[]) AND m.run_id = r.id AND m.on_resolved AND m.state = 'in-force'`,
+    [episodes],
+  );
   // Whether a run was handed over is asked anew: by now its row is ours, and before it may have been its worker's.
   await client.query(
     `UPDATE paramedic.escalations SET recheck_at = now(), rechecks = 0

@@ -20,6 +20,8 @@ const steps: fc.Arbitrary<readonly Step[]> = fc
           risk: fc.constantFrom("low" as const, "high" as const, "irreversible" as const),
           repeat: fc.constantFrom("safe" as const, "once" as const),
           approval: fc.constantFrom("by-risk" as const, "always" as const, "never" as const),
+          revert: fc.constantFrom(null, { afterMs: 60_000, onResolved: false }),
+          onHost: fc.boolean(),
         }),
       },
     ),
@@ -85,6 +87,9 @@ function simulate(of: Playbook, dryRun: boolean, numbers: readonly number[]): Si
       history: [...history],
       holdsTarget: draw(true, true, true, false),
       paused: draw(false, false, false, true),
+      targetHost: "app-1",
+      workerHost: draw("app-1", "app-1", "app-1", null),
+      hostWaitMs: 60_000,
       announcements: draw(null, { places: ["slack"], leadMs: 60_000 }),
     };
     const decision = decide(run, now);
@@ -199,6 +204,12 @@ function simulate(of: Playbook, dryRun: boolean, numbers: readonly number[]): Si
       case "announce":
         happen(happened.announcing(new Date(decision.notBefore).toISOString(), { step: decision.step.id }));
         break;
+      case "move":
+        happen(happened.movedToHost());
+        break;
+      case "begin-mitigation":
+        happen(happened.mitigationBegan(decision.step.id));
+        break;
       case "notify":
         happen(happened.notifying(decision.entry));
         break;
@@ -250,6 +261,9 @@ describe("decide, for any legal history", () => {
             holdsTarget: true,
             paused: false,
             announcements: null,
+            targetHost: null,
+            workerHost: null,
+            hostWaitMs: 60_000,
           };
           expect(typeof decide(run, now).do).toBe("string");
         }

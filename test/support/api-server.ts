@@ -16,6 +16,7 @@ import { createClaims } from "../../src/store/claim.ts";
 import { connect, type Database } from "../../src/store/connect.ts";
 import { createEscalations } from "../../src/store/escalations.ts";
 import { migrate } from "../../src/store/migrate.ts";
+import { createMitigations } from "../../src/store/mitigations.ts";
 import { createReads } from "../../src/store/reads.ts";
 import { createReceive } from "../../src/store/receive.ts";
 import { createRequests } from "../../src/store/requests.ts";
@@ -40,6 +41,7 @@ const look: ObserveStep = {
   if: null,
   with: {},
   timeoutMs: 1_000,
+  onHost: false,
 };
 const heal: ChangeStep = {
   id: "heal",
@@ -48,9 +50,11 @@ const heal: ChangeStep = {
   if: null,
   with: {},
   timeoutMs: 1_000,
+  onHost: false,
   risk: "high",
   repeat: "safe",
   approval: "by-risk",
+  revert: null,
 };
 
 /** A playbook that only alerts start, on the target of a label, with two steps. */
@@ -178,10 +182,15 @@ export async function startApiServer(changes: Partial<ApiWorld> = {}): Promise<A
       approvals: createApprovals(database),
       escalations: createEscalations(database, newId),
       switches: createSwitches(database),
+      mitigations: createMitigations(database, newId, Date.now),
     },
     hint,
     newId,
-    readiness: createReadiness({ store: reads.ping, queue: async () => {}, outbox: async () => ({ dead: 0, failing: 0 }) }),
+    readiness: createReadiness({
+      store: reads.ping,
+      queue: async () => {},
+      outbox: async () => ({ dead: 0, failing: 0 }),
+    }),
     metrics: createMetrics(),
     log,
     ...changes,

@@ -14,7 +14,7 @@ export function timeAt(seconds: number): string {
 }
 
 export function observeStep(id: string, over: Partial<ObserveStep> = {}): ObserveStep {
-  return { kind: "observe", id, do: "test.look", if: null, with: {}, timeoutMs: 5_000, ...over };
+  return { kind: "observe", id, do: "test.look", if: null, with: {}, timeoutMs: 5_000, onHost: false, ...over };
 }
 
 /** A change without risk that may be done again: it goes on by itself. */
@@ -26,9 +26,11 @@ export function changeStep(id: string, over: Partial<ChangeStep> = {}): ChangeSt
     if: null,
     with: {},
     timeoutMs: 5_000,
+    onHost: false,
     risk: "low",
     repeat: "safe",
     approval: "by-risk",
+    revert: null,
     ...over,
   };
 }
@@ -42,6 +44,7 @@ export function check(over: Partial<Check> = {}): Check {
     withinMs: 60_000,
     everyMs: 10_000,
     timeoutMs: 5_000,
+    onHost: false,
     ...over,
   };
 }
@@ -89,6 +92,9 @@ export function runOf(of: Playbook, history: readonly RunEvent[], over: Partial<
     holdsTarget: true,
     paused: false,
     announcements: null,
+    targetHost: null,
+    workerHost: null,
+    hostWaitMs: 60_000,
     ...over,
   };
 }
@@ -203,6 +209,25 @@ export const happened = {
     level: 1,
     reason: "it is away",
     topic: "announcement",
+  }),
+  movedToHost: (host = "app-1"): Happening => ({ type: "moved-to-host", host }),
+  mitigationBegan: (step = "change"): Happening => ({
+    type: "mitigation-began",
+    step,
+    mitigation: "m1",
+    action: "test.change",
+    plan: { digest: "d1" },
+    effects: ["would change"],
+    revertAt: timeAt(3_600),
+    onResolved: false,
+  }),
+  mitigationEnded: (reverted = true): Happening => ({ type: "mitigation-ended", mitigation: "m1", reverted }),
+  mitigationDecided: (): Happening => ({
+    type: "mitigation-decided",
+    mitigation: "m1",
+    decision: "keep",
+    by: "ann",
+    reason: "it helps",
   }),
   notifying: (entry = 0): Happening => ({
     type: "notifying",

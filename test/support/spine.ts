@@ -179,6 +179,8 @@ export async function createSpine(options: SpineOptions = {}): Promise<Spine> {
       playbook: library,
       approvals: options.approvals ?? { expireAfterMs: 60_000, atLeast: 1 },
       mayStillApprove: async () => ({ allowed: true, reason: null }),
+      host: null,
+      hostWaitMs: 60_000,
       announcements: null,
       waysOf: () => [],
       tellPeople: () => {},
