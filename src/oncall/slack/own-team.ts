@@ -1,6 +1,7 @@
 /** Which workspace Paramedic's own token belongs to. Asked for in the background, so that no start waits for Slack. */
 
 import { setTimeout as sleep } from "node:timers/promises";
+import { deadlineOf } from "../../domain/deadline.ts";
 import { within } from "../within.ts";
 import type { Origin } from "./click.ts";
 import type { WebCall } from "./web-call.ts";
@@ -13,7 +14,7 @@ export interface Team {
 }
 
 export interface OwnTeam {
-  /** The workspace, waited for up to `waitMs`; null: Slack has not said it yet. */
+  /** The workspace, asked for at once and waited for up to `waitMs`; null: Slack has not said it yet. */
   known(waitMs: number): Promise<Team | null>;
   /** Asks until Slack answers or the signal aborts. Never rejects. */
   ask(signal: AbortSignal): Promise<void>;
@@ -28,6 +29,8 @@ export function createOwnTeam(call: WebCall, log: DoorLog): OwnTeam {
   const told = new Promise<Team>((resolve) => {
     tell = resolve;
   });
+  /** Ends the present pause. */
+  let hurry = new AbortController();
 
   async function askOnce(signal: AbortSignal): Promise<number | null> {
     const answer = await call("auth.test", {}, signal);
@@ -47,14 +50,20 @@ export function createOwnTeam(call: WebCall, log: DoorLog): OwnTeam {
   return {
     known: async (waitMs) => {
       if (team !== null) return team;
+      // Somebody clicks, so Slack works again.
+      hurry.abort();
       const bounded = await within(waitMs, new AbortController().signal, () => told);
       return bounded.kind === "done" ? bounded.value : null;
     },
     ask: async (signal) => {
       for (let pauseMs = firstPauseMs; !signal.aborted; pauseMs = Math.min(pauseMs * 2, longestPauseMs)) {
+        hurry = new AbortController();
         const waitMs = await askOnce(signal);
         if (waitMs === null) return;
-        await sleep(Math.max(pauseMs, waitMs), undefined, { signal }).catch(() => undefined);
+        await sleep(waitMs, undefined, { signal }).catch(() => undefined);
+        const either = deadlineOf([signal, hurry.signal], null);
+        await sleep(pauseMs, undefined, { signal: either.signal }).catch(() => undefined);
+        either.release();
       }
     },
   };
