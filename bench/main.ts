@@ -4,6 +4,7 @@ import { writeFileSync } from "node:fs";
 import { cpus } from "node:os";
 import globalTeardown from "../test/support/global-teardown.ts";
 import { accept, acceptWithoutRedis } from "./accept.ts";
+import { cancel } from "./cancel.ts";
 import { deleteKeys } from "./delete-keys.ts";
 import { drain, drainWithoutRedis } from "./drain.ts";
 import { footprint } from "./footprint.ts";
@@ -19,6 +20,7 @@ const measurements: Readonly<Record<string, readonly ((ground: Ground) => Promis
   accept: [accept],
   drain: [drain],
   latency: [latency],
+  cancel: [cancel],
   match: [match],
   "delete-keys": [deleteKeys],
   restart: [restart],

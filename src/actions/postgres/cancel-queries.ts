@@ -11,7 +11,9 @@ import { showQuery } from "./query-text.ts";
 import { missingRights } from "./rights.ts";
 
 const settleMs = 5_000;
-const pollMs = 100;
+/** The first waits are short, since most queries end at once. */
+const firstPollMs = 10;
+const longestPollMs = 100;
 
 const input = z.strictObject({
   /** Queries that have been running longer than this are cancelled. */
@@ -124,7 +126,9 @@ async function waitUntilGone(
   signal: AbortSignal,
 ): Promise<readonly PlannedQuery[]> {
   let left = sent;
+  let pollMs = firstPollMs;
   for (let waited = 0; left.length > 0; waited += pollMs) {
+    if (waited > 0) pollMs = Math.min(pollMs * 2, longestPollMs);
     const running = await query<{ pid: number }>(
       `SELECT pid FROM unnest($1::int[], $2::timestamptz[], $3::timestamptz[]) AS p (pid, backend_start, query_start)
          JOIN pg_stat_activity a USING (pid, backend_start, query_start) WHERE a.state = 'active'`,
