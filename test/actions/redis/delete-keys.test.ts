@@ -95,31 +95,34 @@ redisService.describe("redis.delete-keys on a real Redis", () => {
     const monitor = await spy.monitor();
     const seen: string[] = [];
     monitor.on("monitor", (_time: string, words: string[]) => seen.push(words.join(" ")));
-    const payloads = [
-      "tree:*",
-      "*TREE:*",
-      "*tree:* ",
-      "**tree:*",
-      "report:[0-9]",
-      "session:*",
-      "$(id)",
-      "__proto__",
-      "../*",
-    ];
-    for (const payload of payloads) {
-      const hostile = deleteKeys.input.safeParse({ pattern: payload });
-      expect(hostile).toMatchObject({ success: true });
-      const context = contextFor(patient.target);
-      expect(await deleteKeys.plan({ pattern: payload }, context)).toMatchObject({
-        status: "failed",
-        retryable: false,
-      });
-      expect(await deleteKeys.apply({ pattern: payload, atMost: 10 }, context)).toMatchObject({ status: "failed" });
+    try {
+      const payloads = [
+        "tree:*",
+        "*TREE:*",
+        "*tree:* ",
+        "**tree:*",
+        "report:[0-9]",
+        "session:*",
+        "$(id)",
+        "__proto__",
+        "../*",
+      ];
+      for (const payload of payloads) {
+        const hostile = deleteKeys.input.safeParse({ pattern: payload });
+        expect(hostile).toMatchObject({ success: true });
+        const context = contextFor(patient.target);
+        expect(await deleteKeys.plan({ pattern: payload }, context)).toMatchObject({
+          status: "failed",
+          retryable: false,
+        });
+        expect(await deleteKeys.apply({ pattern: payload, atMost: 10 }, context)).toMatchObject({ status: "failed" });
+      }
+      await patient.client.echo("the end");
+      await until(() => seen.some((line) => line.includes("the end")));
+    } finally {
+      monitor.disconnect();
+      spy.disconnect();
     }
-    await patient.client.echo("the end");
-    await until(() => seen.some((line) => line.includes("the end")));
-    monitor.disconnect();
-    spy.disconnect();
     expect(seen.filter((line) => /scan|unlink|del|flush/i.test(line))).toEqual([]);
     expect(await patient.client.dbsize()).toBe(10);
   });
