@@ -1,0 +1,103 @@
+/** Row 39: Postgres takes half a second for each statement. A click is acknowledged within a second, and pressed twice has one effect. */
+
+import { askedIn, type Callers, calling, shownBy, slackUrl, startCallers } from "../support/callers.ts";
+import { cleaningUp } from "../support/clean-up.ts";
+import { sharedPostgres } from "../support/postgres.ts";
+import { type ServiceOptions, startService } from "../support/service.ts";
+import { startTcpProxy } from "../support/tcp-proxy.ts";
+import { until } from "../support/until.ts";
+import { createWard, wardPlaybook } from "../support/ward.ts";
+
+const afterwards = cleaningUp();
+const count = 4;
+
+test("clicks through a receiver whose store is slow are acknowledged in time, and each counts once", async () => {
+  const callers: Callers = await startCallers();
+  afterwards(() => callers.stop());
+  const ward = await createWard();
+  const databases = await sharedPostgres();
+  const proxy = await startTcpProxy(databases.port);
+  afterwards(() => proxy.stop());
+  const options: ServiceOptions = {
+    ...calling(callers),
+    program: "counting",
+    databaseUrl: databases.url,
+    targets: ward.targets(count),
+    playbooks: [wardPlaybook("sick", { step: "approval: always" })],
+  };
+  const worker = await startService({ ...options, role: "worker" });
+  const slow = new URL(databases.url);
+  slow.port = String(proxy.port);
+  const receiver = await startService({ ...options, role: "receiver", databaseUrl: slow.href });
+  const runs = await Promise.all(
+    Array.from({ length: count }, (_, index) => receiver.fire({ alertname: "sick", service: `w${index + 1}` })),
+  );
+  const messages = await Promise.all(runs.map((run) => askedIn(callers, run)));
+
+  // On the way there and on the way back.
+  proxy.delay(250);
+  callers.slack.sendTo(slackUrl(receiver));
+  const approve = (message: (typeof messages)[number]) =>
+    callers.slack.click({ message, actionId: "paramedic-approve", user: "U0LEAD" });
+  const clicks = await Promise.all(
+    messages.map(async (message) => {
+      const [one, two] = await Promise.all([approve(message), approve(message)]);
+      return [one, two, await callers.slack.resend(one)];
+    }),
+  );
+  for (const { status, ms } of clicks.flat()) {
+    expect(status).toBe(200);
+    expect(ms).toBeLessThan(1_000);
+  }
+  expect(Math.max(...clicks.flat().map(({ ms }) => ms))).toBeGreaterThan(400);
+
+  for (const run of runs) {
+    const ended = await worker.ended(run, 30_000);
+    expect(ended.outcome).toBe("fixed");
+    expect(ended.events.filter(({ type }) => type === "approval-answered")).toHaveLength(1);
+  }
+  expect((await ward.effects()).length).toBe(count);
+  for (const message of messages) {
+    await until(() => shownBy(message).startsWith("Fixed:"), { what: () => shownBy(message) });
+  }
+  await Promise.all([worker.stop(), receiver.stop()]);
+});
+
+test("a store that hangs does not keep Slack waiting, and the click is said not to be known", async () => {
+  const callers: Callers = await startCallers();
+  afterwards(() => callers.stop());
+  const ward = await createWard();
+  const databases = await sharedPostgres();
+  const proxy = await startTcpProxy(databases.port);
+  afterwards(() => proxy.stop());
+  const options: ServiceOptions = {
+    ...calling(callers),
+    program: "counting",
+    databaseUrl: databases.url,
+    targets: ward.targets(1),
+    playbooks: [wardPlaybook("sick", { step: "approval: always" })],
+  };
+  const worker = await startService({ ...options, role: "worker" });
+  const slow = new URL(databases.url);
+  slow.port = String(proxy.port);
+  const receiver = await startService({ ...options, role: "receiver", databaseUrl: slow.href });
+  const run = await receiver.fire({ alertname: "sick", service: "w1" });
+  const message = await askedIn(callers, run);
+  await proxy.hang();
+  const click = await callers.slack.click({
+    message,
+    actionId: "paramedic-approve",
+    user: "U0LEAD",
+    to: slackUrl(receiver),
+  });
+  expect([click.status, click.ms < 1_000]).toEqual([200, true]);
+  const told = await until(() => callers.slack.ephemerals[0], { what: "the person to be told", timeoutMs: 15_000 });
+  expect(told.text).toContain("did not confirm your click");
+  await proxy.restore();
+  // Nobody knows whether it was stored; if so it counts, and if not it is pressed again.
+  await callers.slack.click({ message, actionId: "paramedic-approve", user: "U0LEAD", to: slackUrl(worker) });
+  const ended = await worker.ended(run);
+  expect(ended.events.filter(({ type }) => type === "approval-answered")).toHaveLength(1);
+  expect(await ward.effects()).toHaveLength(1);
+  await Promise.all([worker.stop(), receiver.stop()]);
+});
