@@ -5,7 +5,7 @@ import { cp } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { promisify } from "node:util";
 import type { DjangoTarget } from "../../src/domain/target.ts";
-import { realService } from "./real-service.ts";
+import { isInstalled, serviceUnless } from "./real-service.ts";
 import { temporaryFolder } from "./run-folder.ts";
 import { startServer, type TestServer } from "./server.ts";
 
@@ -15,10 +15,15 @@ const packages = "/usr/lib/python3/dist-packages";
 /** Debian's interpreter: others in the PATH do not see Debian's packages. */
 export const python = "/usr/bin/python3";
 
-export const djangoService = realService(
-  "Django (Debian: python3-django, python3-django-redis, python3-psycopg2)",
-  python,
-  ...["django", "django_redis", "psycopg2"].map((name) => join(packages, name)),
+const missing = [python, ...["django", "django_redis", "psycopg2"].map((name) => join(packages, name))].find(
+  (path) => !isInstalled(path),
+);
+
+/** Debian's packages of Django, its Redis cache and its driver of Postgres. */
+export const djangoService = serviceUnless(
+  missing === undefined
+    ? null
+    : `Django (Debian: python3-django, python3-django-redis, python3-psycopg2) is not installed: there is no ${missing}. Run scripts/test-deps.sh.`,
 );
 
 export interface Youtility3Options {
