@@ -2,8 +2,8 @@
 
 import { z } from "zod";
 import type { ActionContext, ObserveAction, Observed } from "../../domain/action.ts";
+import { redact } from "../redact.ts";
 import { type JournalEntry, readJournal } from "./journalctl.ts";
-import { redact } from "./redact.ts";
 import { unitInput } from "./unit-input.ts";
 import { type SystemdSettings, type UnitInHand, withUnit } from "./with-unit.ts";
 

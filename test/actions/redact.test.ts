@@ -1,4 +1,4 @@
-import { isSecretName, redact } from "../../../src/actions/systemd/redact.ts";
+import { isSecretName, redact } from "../../src/actions/redact.ts";
 
 test.each([
   ["secret PASSWORD=hunter2 end", "hunter2"],
