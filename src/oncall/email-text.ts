@@ -1,31 +1,17 @@
-/** What a mail about a run says: subject, ids that keep one thread per run, and the text; email-html.ts has the HTML. */
+/** What a mail about a run says, and its text part; email-html.ts has the HTML. */
 
 import type { Labels } from "../domain/alert.ts";
 import type { Telling } from "../domain/story.ts";
-import type { Topic } from "../domain/topic.ts";
+import { titleOf } from "./email-headers.ts";
 import { oneLine } from "./one-line.ts";
 import { openQuestionOf } from "./question.ts";
 import { retell } from "./retell.ts";
 import type { Notice, NoticeAction } from "./way.ts";
 
-const longestSubject = 150;
-const longestAlertName = 60;
-const longestSeverity = 20;
 const longestValue = 1_000;
 const longestName = 128;
 const mostLabels = 64;
-const mostReferences = 20;
 const mostEffects = 100;
-
-/** A mail's headers, as far as they depend on the notice. A label is in none of them but in the one line of the subject. */
-export interface MailHeaders {
-  readonly subject: string;
-  readonly messageId: string;
-  /** The run's first mail; null where none is known to have been sent. */
-  readonly inReplyTo: string | null;
-  /** The thread of the run, then its earlier mails. */
-  readonly references: readonly string[];
-}
 
 /** What a mail says, every piece in one line of plain text, not yet escaped for HTML. */
 export interface MailContent {
@@ -40,26 +26,6 @@ export interface MailContent {
   readonly story: readonly Telling[];
   readonly labels: readonly (readonly [name: string, value: string])[];
   readonly annotations: readonly (readonly [name: string, value: string])[];
-}
-
-/**
- * Subject and ids. A mail that is delivered twice has one id, and mail programs show it once. All mails of a run refer
- * to one id that no mail has, so that they form one thread whichever of them comes first or is lost.
- */
-export function mailHeaders(notice: Notice, from: string): MailHeaders {
-  const host = token(from.slice(from.lastIndexOf("@") + 1)) || "paramedic";
-  const id = (level: number, kind: Notice["kind"]) => `<${token(notice.run)}.${level}.${kind}@${host}>`;
-  const messageId = id(notice.level, notice.kind);
-  const earlier = notice.story.flatMap((event) =>
-    event.type === "told" && event.way === "email" ? [id(event.level, kindTold(event.topic))] : [],
-  );
-  const others = [...new Set(earlier)].filter((one) => one !== messageId).slice(0, mostReferences);
-  return {
-    subject: titleOf(notice),
-    messageId,
-    inReplyTo: others[0] ?? null,
-    references: [`<${token(notice.run)}@${host}>`, ...others],
-  };
 }
 
 /** What the mail says, for text and HTML alike. */
@@ -117,27 +83,6 @@ export function mailText(content: MailContent): string {
     .join("\n\n")}\n`;
 }
 
-/** What fires and how badly, what became of it, by which playbook, on what: the beginning is what a telephone shows. */
-function titleOf(notice: Notice): string {
-  const { labels, target, playbook } = notice;
-  const alert = oneLine(labels["alertname"] ?? "", longestAlertName);
-  const severity = oneLine(labels["severity"] ?? "", longestSeverity);
-  const what = [alert, severity && `(${severity})`, standing(notice)].filter((part) => part !== "").join(" ");
-  return oneLine(`${what}: ${target === null ? playbook : `${playbook} on ${target}`}`, longestSubject);
-}
-
-function standing({ kind, outcome }: Notice): string {
-  const words: Readonly<Record<Notice["kind"], string>> = {
-    firing: "firing",
-    held: "not fixed yet",
-    "approval-unasked": "waits for approval",
-    "handed-over": outcome ?? "handed over",
-    acknowledged: "acknowledged",
-    recovered: "recovered",
-  };
-  return words[kind];
-}
-
 function opening({ kind, outcome, startsAt }: Notice): string {
   switch (kind) {
     case "firing":
@@ -180,12 +125,6 @@ function questionOf({ kind, story }: Notice): MailContent["question"] {
   };
 }
 
-/** What the first message of a topic is in `Notice`. */
-function kindTold(topic: Topic | undefined): Notice["kind"] {
-  if (topic === undefined) return "handed-over";
-  return topic === "held" || topic === "approval-unasked" || topic === "handed-over" ? topic : "firing";
-}
-
 function indented(lines: readonly string[]): readonly string[] {
   return lines.map((line) => `  ${line}`);
 }
@@ -198,9 +137,4 @@ function pairs(labels: Labels): readonly (readonly [string, string])[] {
   return Object.entries(labels)
     .slice(0, mostLabels)
     .map(([name, value]) => [oneLine(name, longestName), oneLine(value, longestValue)] as const);
-}
-
-/** What of a text may stand in a message id. */
-function token(text: string): string {
-  return text.replace(/[^A-Za-z0-9.-]/g, "").slice(0, 200);
 }

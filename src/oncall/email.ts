@@ -2,8 +2,9 @@
 
 import { createTransport, type NodemailerError, type SMTPSentMessageInfo } from "nodemailer";
 import { deadlineOf } from "../domain/deadline.ts";
+import { mailHeaders } from "./email-headers.ts";
 import { mailHtml } from "./email-html.ts";
-import { mailContent, mailHeaders, mailText } from "./email-text.ts";
+import { mailContent, mailText } from "./email-text.ts";
 import type { Tells } from "./follow-notice.ts";
 import { oneLine } from "./one-line.ts";
 import type { Deliver, Delivered, Notice } from "./way.ts";

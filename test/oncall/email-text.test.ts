@@ -1,7 +1,8 @@
 import type { Happening } from "../../src/domain/event.ts";
 import type { Topic } from "../../src/domain/topic.ts";
+import { mailHeaders } from "../../src/oncall/email-headers.ts";
 import { mailHtml } from "../../src/oncall/email-html.ts";
-import { mailContent, mailHeaders, mailText } from "../../src/oncall/email-text.ts";
+import { mailContent, mailText } from "../../src/oncall/email-text.ts";
 import { furtherNotice, noticeOf as noticeAbout } from "../../src/oncall/notice.ts";
 import { happened, historyOf } from "../support/builders.ts";
 import { evilText, messageOf, noticeOf, run, subjectAfter } from "./notices.ts";

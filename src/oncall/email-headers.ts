@@ -1,0 +1,72 @@
+/** The headers of a mail about a run: its subject, and ids that keep one thread for each run. */
+
+import type { Topic } from "../domain/topic.ts";
+import { oneLine } from "./one-line.ts";
+import type { Notice } from "./way.ts";
+
+const longestSubject = 150;
+const longestAlertName = 60;
+const longestSeverity = 20;
+const mostReferences = 20;
+
+/** A mail's headers, as far as they depend on the notice. A label is in none of them but in the one line of the subject. */
+export interface MailHeaders {
+  readonly subject: string;
+  readonly messageId: string;
+  /** The run's first mail; null where none is known to have been sent. */
+  readonly inReplyTo: string | null;
+  /** The thread of the run, then its earlier mails. */
+  readonly references: readonly string[];
+}
+
+/**
+ * Subject and ids. A mail that is delivered twice has one id, and mail programs show it once. All mails of a run refer
+ * to one id that no mail has, so that they form one thread whichever of them comes first or is lost.
+ */
+export function mailHeaders(notice: Notice, from: string): MailHeaders {
+  const host = token(from.slice(from.lastIndexOf("@") + 1)) || "paramedic";
+  const id = (level: number, kind: Notice["kind"]) => `<${token(notice.run)}.${level}.${kind}@${host}>`;
+  const messageId = id(notice.level, notice.kind);
+  const earlier = notice.story.flatMap((event) =>
+    event.type === "told" && event.way === "email" ? [id(event.level, kindTold(event.topic))] : [],
+  );
+  const others = [...new Set(earlier)].filter((one) => one !== messageId).slice(0, mostReferences);
+  return {
+    subject: titleOf(notice),
+    messageId,
+    inReplyTo: others[0] ?? null,
+    references: [`<${token(notice.run)}@${host}>`, ...others],
+  };
+}
+
+/** What fires and how badly, what became of it, by which playbook, on what: the beginning is what a telephone shows. */
+export function titleOf(notice: Notice): string {
+  const { labels, target, playbook } = notice;
+  const alert = oneLine(labels["alertname"] ?? "", longestAlertName);
+  const severity = oneLine(labels["severity"] ?? "", longestSeverity);
+  const what = [alert, severity && `(${severity})`, standing(notice)].filter((part) => part !== "").join(" ");
+  return oneLine(`${what}: ${target === null ? playbook : `${playbook} on ${target}`}`, longestSubject);
+}
+
+function standing({ kind, outcome }: Notice): string {
+  const words: Readonly<Record<Notice["kind"], string>> = {
+    firing: "firing",
+    held: "not fixed yet",
+    "approval-unasked": "waits for approval",
+    "handed-over": outcome ?? "handed over",
+    acknowledged: "acknowledged",
+    recovered: "recovered",
+  };
+  return words[kind];
+}
+
+/** What the first message of a topic is in `Notice`. */
+function kindTold(topic: Topic | undefined): Notice["kind"] {
+  if (topic === undefined) return "handed-over";
+  return topic === "held" || topic === "approval-unasked" || topic === "handed-over" ? topic : "firing";
+}
+
+/** What of a text may stand in a message id. */
+function token(text: string): string {
+  return text.replace(/[^A-Za-z0-9.-]/g, "").slice(0, 200);
+}
