@@ -5,17 +5,14 @@ import { z } from "zod";
 import type { ApprovalDemands } from "../domain/approval-demands.ts";
 import type { Target } from "../domain/target.ts";
 import { buildDjango, djangoSchema } from "./django-schema.ts";
-import { duration, httpUrl, ownName, someOf, text, whole } from "./fields.ts";
+import { duration, ownName, someOf, text, whole } from "./fields.ts";
+import { buildHttp, httpSchema } from "./http-schema.ts";
 import { buildPostgres, postgresSchema } from "./postgres-schema.ts";
 import type { SecretField } from "./secret-field.ts";
 import { buildSystemd, systemdSchema } from "./systemd-schema.ts";
 
 const keyPattern = text.refine((value) => value.replace(/\[[^\]]*\]|[*?]/g, "") !== "", {
   error: "must contain some literal text: a pattern that selects every key is refused",
-});
-
-const pathBelow = text.refine((value) => /^\/[^\s\\#]*$/.test(value) && !/\/\/|(^|\/)\.\.?(\/|\?|$)/.test(value), {
-  error: "must be a plain path that begins with one slash, such as /health/",
 });
 
 const labelName = text.refine((value) => value.length <= 256, { error: "must be a label name" });
@@ -42,7 +39,7 @@ export function targetSchema(secret: SecretField) {
     redis: z.strictObject({ url: secret("url", ["redis:", "rediss:"]), keyPatterns: someOf(keyPattern) }).optional(),
     systemd: systemdSchema.optional(),
     django: djangoSchema(secret).optional(),
-    http: z.strictObject({ baseUrl: httpUrl, healthPath: pathBelow.optional() }).optional(),
+    http: httpSchema.optional(),
   });
 }
 
@@ -71,8 +68,4 @@ function buildDemands(demands: z.output<typeof approvalDemands>): ApprovalDemand
     expireAfterMs: demands.expireAfter ?? null,
     by: demands.by ?? null,
   };
-}
-
-function buildHttp({ baseUrl, healthPath }: NonNullable<ParsedTarget["http"]>): NonNullable<Target["http"]> {
-  return { baseUrl, ...(healthPath !== undefined && { healthPath }) };
 }

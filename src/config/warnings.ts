@@ -2,6 +2,7 @@
 
 import { formatDuration } from "../domain/duration.ts";
 import { anybodyInSlack, approverWarnings } from "./approver-checks.ts";
+import { unclearNetwork } from "./http-schema.ts";
 import type { Finding } from "./problems.ts";
 import { at } from "./raw.ts";
 import type { ParsedConfig } from "./schema.ts";
@@ -16,6 +17,7 @@ export function warningsOf(raw: unknown, parsed: ParsedConfig): readonly Finding
     ...approverWarnings(raw),
     ...announcementWarnings(raw, parsed),
     ...approvalWarnings(raw, parsed),
+    ...networkWarnings(parsed),
     ...(parsed.slack && !anybodyInSlack(raw)
       ? [{ path: ["slack"], message: "nobody may approve in Slack: users and groups give nobody the role approver" }]
       : []),
@@ -51,6 +53,14 @@ function announcementWarnings(raw: unknown, parsed: ParsedConfig): readonly Find
       message: "there is no place for them: nothing is announced without slack or statusPage",
     },
   ];
+}
+
+/** A name with dots may stand for anything: whoever configures it is told what is assumed. */
+function networkWarnings(parsed: ParsedConfig): readonly Finding[] {
+  return Object.entries(parsed.targets).flatMap(([name, { http }]) => {
+    const message = http ? unclearNetwork(http) : null;
+    return message === null ? [] : [{ path: ["targets", name, "http", "baseUrl"], message }];
+  });
 }
 
 /** The strictest counts, so what asks for less than the defaults asks for nothing. */

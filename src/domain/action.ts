@@ -31,6 +31,11 @@ export interface ActionContext {
   readonly log: ActionLogger;
   /** The current time in milliseconds since 1970, by the database's clock. */
   readonly now: () => number;
+  /**
+   * The same for every call for one step of one run, and for no other: what tells a repetition from a second time. It is
+   * no part of a plan, since plans of the same thing are equal. Left out where there is no such step.
+   */
+  readonly occasion?: string;
 }
 
 /** What can be expected to go wrong, as a value. `retryable`: nothing was changed, and trying again may help. */

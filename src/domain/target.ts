@@ -3,6 +3,7 @@
 import type { Labels } from "./alert.ts";
 import type { ApprovalDemands } from "./approval-demands.ts";
 import type { MaintenanceWindow } from "./maintenance-window.ts";
+import type { Network } from "./network.ts";
 
 /** A system from the configuration. A part that is left out cannot be acted upon. */
 export interface Target {
@@ -17,11 +18,25 @@ export interface Target {
   readonly redis?: RedisTarget;
   readonly systemd?: SystemdTarget;
   readonly django?: DjangoTarget;
-  readonly http?: {
-    readonly baseUrl: string;
-    /** The path below it that answers 2xx while the target is well; asked after a restart. */
-    readonly healthPath?: string;
-  };
+  readonly http?: HttpTarget;
+}
+
+/** The HTTP server of a target and what may be sent there. */
+export interface HttpTarget {
+  readonly baseUrl: string;
+  /** The path below it that answers 2xx while the target is well; asked after a restart. */
+  readonly healthPath?: string;
+  /** How far requests may go. Left out: into private networks where the base URL names a host that is plainly private. */
+  readonly network?: Network;
+  /** What `http.post` may send to. Left out: nothing. */
+  readonly post?: readonly HttpPost[];
+}
+
+/** A path below the base URL that accepts a POST. */
+export interface HttpPost {
+  readonly path: string;
+  /** The path that tells whether the request with an Idempotency-Key was carried out. */
+  readonly statusPath?: string;
 }
 
 /** The database of a target and whose queries there may be touched. */

@@ -458,10 +458,11 @@ function performanceOf(driven: Driven, progress: Progress, history: readonly Run
     loaded,
     values: valuesOf(claimed.target, progress, history),
     stepEnded: world.metrics.stepEnded,
-    context: (timeoutMs) => {
+    context: (timeoutMs, step) => {
       const { signal, release } = deadlineOf([lease.signal, stop.hard], timeoutMs);
       const target = claimed.target === null ? null : (world.targets.get(claimed.target) ?? null);
-      return { context: { target, signal, log: world.log, now: clock.now }, release };
+      const occasion = step === undefined ? {} : { occasion: `${claimed.id}/${step}` };
+      return { context: { target, signal, log: world.log, now: clock.now, ...occasion }, release };
     },
   };
 }

@@ -13,7 +13,7 @@ export interface Performance {
   readonly loaded: LoadedPlaybook;
   readonly values: Values;
   /** What an action may know, and what is to be called once it has come back. */
-  readonly context: (timeoutMs: number) => { readonly context: ActionContext; release(): void };
+  readonly context: (timeoutMs: number, step?: string) => { readonly context: ActionContext; release(): void };
   readonly stepEnded: (action: string, result: string, durationMs: number) => void;
 }
 
@@ -35,7 +35,7 @@ export async function observe(performance: Performance, step: Step, progress: Pr
   if ("type" in prepared) return prepared;
   const action = prepared.action as ObserveAction;
   const started = Date.now();
-  const answer = await attempt(performance, step.timeoutMs, (context) => action.observe(prepared.input, context));
+  const answer = await attempt(performance, step, (context) => action.observe(prepared.input, context));
   const durationMs = Date.now() - started;
   const seen = settle(answer);
   performance.stepEnded(step.do, seen.ok ? "observed" : "failed", durationMs);
@@ -52,7 +52,7 @@ export async function plan(performance: Performance, step: ChangeStep, progress:
   if ("type" in prepared) return prepared;
   const action = prepared.action as ChangeAction;
   const started = Date.now();
-  const answer = await attempt(performance, step.timeoutMs, (context) => action.plan(prepared.input, context));
+  const answer = await attempt(performance, step, (context) => action.plan(prepared.input, context));
   const durationMs = Date.now() - started;
   const planned = settle(answer);
   if (!planned.ok) {
@@ -73,7 +73,7 @@ export async function plan(performance: Performance, step: ChangeStep, progress:
 export async function apply(performance: Performance, step: ChangeStep, plan: Json): Promise<Happening> {
   const action = actionOf(performance, step) as ChangeAction;
   const started = Date.now();
-  const answer = await attempt(performance, step.timeoutMs, (context) => action.apply(plan, context));
+  const answer = await attempt(performance, step, (context) => action.apply(plan, context));
   const durationMs = Date.now() - started;
   if (!answer.ok) {
     performance.stepEnded(step.do, "in-doubt", durationMs);
@@ -91,7 +91,7 @@ export async function probe(performance: Performance, step: ChangeStep, plan: Js
   const action = actionOf(performance, step) as ChangeAction;
   if (!action.probe) return { type: "step-probed", step: step.id, answer: "unknown" };
   const ask = action.probe.bind(action);
-  const answer = await attempt(performance, step.timeoutMs, (context) => ask(plan, context));
+  const answer = await attempt(performance, step, (context) => ask(plan, context));
   if (!answer.ok)
     return { type: "step-failed", step: step.id, during: "probe", reason: answer.reason, retryable: true };
   return { type: "step-probed", step: step.id, answer: answer.value };
@@ -111,7 +111,7 @@ export async function verify(performance: Performance, index: number): Promise<H
   const input = check.input(performance.values);
   if (!input.ok) return failed(input.error);
   const action = check.action as ObserveAction;
-  const answer = await attempt(performance, check.check.timeoutMs, (context) => action.observe(input.input, context));
+  const answer = await attempt(performance, check.check, (context) => action.observe(input.input, context));
   const seen = settle(answer);
   if (!seen.ok) return failed(seen.reason);
   const output = checkedOutput(action, seen.value.output);
@@ -162,10 +162,10 @@ type Attempt<T> = { readonly ok: true; readonly value: T } | { readonly ok: fals
 
 async function attempt<T>(
   performance: Performance,
-  timeoutMs: number,
+  { timeoutMs, id }: { readonly timeoutMs: number; readonly id?: string },
   call: (context: ActionContext) => Promise<T>,
 ): Promise<Attempt<T>> {
-  const { context, release } = performance.context(timeoutMs);
+  const { context, release } = performance.context(timeoutMs, id);
   try {
     return { ok: true, value: await Promise.race([call(context), overdue(context.signal)]) };
   } catch (error) {

@@ -111,6 +111,27 @@ test.each([
     "metrics.cleanUp: must be the dotted name",
   ],
   ["targets: { a: { http: { baseUrl: 'file:///etc' } } }", "http.baseUrl: must be an address"],
+  [
+    "targets: { a: { http: { baseUrl: 'http://169.254.169.254' } } }",
+    "http.baseUrl: 169.254.169.254 is an address to which",
+  ],
+  [
+    "targets: { a: { http: { baseUrl: 'http://169.254.169.254', network: link-local } } }",
+    "http.baseUrl: 169.254.169.254 is an address to which",
+  ],
+  [
+    "targets: { a: { http: { baseUrl: 'http://[fe80::1]' } } }",
+    "http.baseUrl: [fe80::1] is a link-local address: write",
+  ],
+  [
+    "targets: { a: { http: { baseUrl: 'http://10.0.0.1', network: public } } }",
+    "http.baseUrl: 10.0.0.1 is a private address: write network: private",
+  ],
+  ["targets: { a: { http: { baseUrl: 'http://a', network: any } } }", "http.network: must be public, private or"],
+  ["targets: { a: { http: { baseUrl: 'http://a', post: [] } } }", "http.post: must not be empty"],
+  ["targets: { a: { http: { baseUrl: 'http://a', post: [/x, /x] } } }", "http.post: must not name a path twice"],
+  ["targets: { a: { http: { baseUrl: 'http://a', post: ['../x'] } } }", "http.post[0]: must be a path such as"],
+  ["targets: { a: { http: { baseUrl: 'http://a', post: [{ path: /x, status: '/y?z' }] } } }", "http.post[0]"],
   ["targets: { a: { mysql: {} } }", "targets.a.mysql: is not a setting"],
   ["escalation: { a: [] }", "escalation.a: must have at least one level"],
   ["escalation: { a: [{ after: 1m }] }", "escalation.a[0]: tells nobody"],

@@ -2,9 +2,10 @@
 
 import { z } from "zod";
 import type { ActionContext, ObserveAction, Observed } from "../../domain/action.ts";
-import { lasting, passing } from "../failure.ts";
-import { placeOf, type Resolve, requestJson } from "../request-json.ts";
-import { isPlainPath, urlBelow } from "../url-below.ts";
+import { placeOf, type Resolve } from "../exchange.ts";
+import { requestJson } from "../request-json.ts";
+import { isPlainPath } from "../url-below.ts";
+import { codeFailure, placeBelow } from "./place.ts";
 
 const input = z.strictObject({
   /** From the base URL on, beginning with a slash: `/health/?verbose=1`. */
@@ -39,16 +40,15 @@ export function httpGetBy(resolve?: Resolve): ObserveAction<Input, Output> {
 }
 
 async function observe(input: Input, context: ActionContext, resolve?: Resolve): Promise<Observed<Output>> {
-  const target = context.target;
-  if (!target) return lasting("This action needs a target. Name one in the playbook (target: …).");
-  if (!target.http) return lasting(`The target ${target.name} has no http: in paramedic.yaml. Add its baseUrl.`);
-  const url = urlBelow(target.http.baseUrl, input.path);
-  if (!url) return lasting(`The http.baseUrl of the target ${target.name} is no plain http(s) URL. Correct it.`);
-  const answer = await requestJson(url, context.signal, resolve);
+  const place = placeBelow(context, input.path);
+  if ("status" in place) return place;
+  const { http, url } = place;
+  const answer = await requestJson(url, context.signal, {
+    timeoutMs: null,
+    ...(http.network && { network: http.network }),
+    ...(resolve && { resolve }),
+  });
   if (answer.status === "failed") return answer;
-  if (answer.code < 200 || answer.code > 299) {
-    const mayPass = answer.code >= 500 || answer.code === 429 || answer.code === 408;
-    return (mayPass ? passing : lasting)(`${placeOf(url)} answered ${answer.code}.`);
-  }
+  if (answer.code < 200 || answer.code > 299) return codeFailure(placeOf(url), answer.code);
   return { status: "observed", output: { status: answer.code, body: answer.body } };
 }

@@ -4,7 +4,8 @@ import { createServer, type RequestListener, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { gzipSync } from "node:zlib";
 import { httpGet, httpGetBy } from "../../../src/actions/http/get.ts";
-import type { Target } from "../../../src/domain/target.ts";
+import { deadlineOf } from "../../../src/domain/deadline.ts";
+import type { HttpTarget, Target } from "../../../src/domain/target.ts";
 import { bareTarget, canary, contextFor } from "../context.ts";
 import { describeContract } from "../contract.ts";
 
@@ -22,6 +23,7 @@ const routes: Record<string, RequestListener> = {
     metadataServed++;
     response.writeHead(200, json).end("{}");
   },
+  "/api/slow": () => {},
   "/api/missing": (_request, response) => response.writeHead(404, json).end(`{"secret":"${canary}"}`),
   "/api/busy": (_request, response) => response.writeHead(503).end("<html>"),
   "/api/limited": (_request, response) => response.writeHead(429).end(),
@@ -118,6 +120,27 @@ test("reads JSON below the base URL, with the login of the base URL and nothing 
   expect(served).toEqual(["/api/health/"]);
 });
 
+test("takes as long as the step allows, and says so", async () => {
+  const { signal, release } = deadlineOf([], 200);
+  const observed = await httpGet.observe(
+    { path: "/slow" },
+    contextFor(targetAt(`http://127.0.0.1:${port}/api`), signal),
+  );
+  release();
+  expect(observed).toMatchObject({
+    status: "failed",
+    retryable: true,
+    reason: expect.stringContaining("did not answer within the time of the step"),
+  });
+});
+
+test("has no limit of its own beside the time of the step", async () => {
+  const timers = jest.spyOn(global, "setTimeout");
+  expect(await get("/health/")).toMatchObject({ status: "observed" });
+  expect(timers.mock.calls.filter(([, delay]) => delay === 10_000)).toEqual([]);
+  timers.mockRestore();
+});
+
 test("any JSON is an answer", async () => {
   expect(await get("/problem")).toEqual({ status: "observed", output: { status: 200, body: [1, null] } });
 });
@@ -188,6 +211,43 @@ describe("where a name leads", () => {
   };
   const observe = (action: typeof httpGet) =>
     action.observe({ path: "/health/" }, contextFor(targetAt(`http://app.internal:${port}/api`)));
+
+  test.each(["http://app.internal", "http://app-server", "http://localhost"])(
+    "a private address is allowed where %s says by itself that it is private",
+    async (base) => {
+      const target = targetAt(`${base}:${port}/api`);
+      expect(await answering(["127.0.0.1"]).observe({ path: "/health/" }, contextFor(target))).toMatchObject({
+        status: "observed",
+      });
+    },
+  );
+
+  test.each<[NonNullable<HttpTarget["network"]> | undefined, string, boolean]>([
+    [undefined, "127.0.0.1", false],
+    [undefined, "10.0.0.1", false],
+    ["public", "127.0.0.1", false],
+    ["private", "127.0.0.1", true],
+    ["link-local", "127.0.0.1", true],
+    ["link-local", "169.254.169.254", false],
+  ])("with network %s a public name may lead to %s: %s", async (network, address, allowed) => {
+    const http = { baseUrl: `http://app.example.com:${port}/api`, ...(network && { network }) };
+    const observed = await answering([address]).observe({ path: "/health/" }, contextFor({ ...bareTarget, http }));
+    if (allowed) return expect(observed).toMatchObject({ status: "observed" });
+    expect(observed).toMatchObject({
+      status: "failed",
+      retryable: false,
+      reason: expect.stringContaining("not allowed"),
+    });
+    expect(served).toEqual([]);
+  });
+
+  test.each(["169.254.169.254", "[fe80::1]", "[::ffff:169.254.169.254]", "0.0.0.0", "2852039166"])(
+    "%s written in the configuration is refused as well",
+    async (host) => {
+      const observed = await httpGet.observe({ path: "/" }, contextFor(targetAt(`http://${host}:${port}`)));
+      expect(observed).toMatchObject({ status: "failed", reason: expect.stringContaining("not allowed") });
+    },
+  );
 
   test("a private address is allowed", async () => {
     expect(await observe(answering(["127.0.0.1"]))).toMatchObject({ status: "observed" });
