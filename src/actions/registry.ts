@@ -8,6 +8,7 @@ import { migrate } from "./django/migrate.ts";
 import { report } from "./django/report.ts";
 import { warmCaches } from "./django/warm-caches.ts";
 import { httpGet } from "./http/get.ts";
+import { httpPost } from "./http/post.ts";
 import { postgresActions } from "./postgres/postgres-actions.ts";
 import { prometheusQuery } from "./prometheus/query.ts";
 import { deleteKeys } from "./redis/delete-keys.ts";
@@ -31,6 +32,7 @@ export function createActions(settings: ActionSettings): ActionRegistry {
   const bus = { systemBusAddress: settings.systemBusAddress ?? null };
   const actions: readonly Action[] = [
     httpGet,
+    httpPost,
     ...postgresActions,
     prometheusQuery(settings.prometheusUrl),
     stats,
