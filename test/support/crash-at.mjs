@@ -123,4 +123,6 @@ log.info({ url: app.url }, "Paramedic is up");
 process.once("SIGTERM", async () => {
   await app.stop();
   for (const pool of pools.values()) await pool.end();
+  // As the program does: a client of a Redis that is away would go on for ever.
+  setTimeout(() => process.exit(0), 500).unref();
 });
