@@ -18,10 +18,11 @@ export interface SocketOptions {
 }
 
 const connectWithinMs = 20_000;
-const callWithinMs = 10_000;
 const closeWithinMs = 1_000;
 const firstPauseMs = 1_000;
 const longestPauseMs = 30_000;
+/** A connection that does not live so long is no reason to connect again at once. */
+const livesMs = 10_000;
 
 /** Connects, and connects again whenever the connection is lost, until the signal aborts. Never rejects. */
 export async function keepSocket(options: SocketOptions, signal: AbortSignal): Promise<void> {
@@ -29,20 +30,23 @@ export async function keepSocket(options: SocketOptions, signal: AbortSignal): P
   let pauseMs = firstPauseMs;
   while (!signal.aborted) {
     const connection = connect(options);
+    const beganAt = performance.now();
     const opened = await within(connectWithinMs, signal, () => connection.opened);
-    if (opened.kind === "done" && opened.value === null) {
+    const isOpen = opened.kind === "done" && opened.value === null;
+    if (isOpen) {
       log.info({}, "Connected to Slack by Socket Mode");
-      pauseMs = firstPauseMs;
-      // Slack asks for a new connection every few hours; that is no reason to wait.
       await untilAborted(connection.lost, signal);
-      await connection.close();
-      if (!signal.aborted) log.info({}, "The connection of Socket Mode ended; connecting again");
-      continue;
     }
     await connection.close();
     if (signal.aborted) return;
-    const reason = opened.kind === "done" ? opened.value : `it took longer than ${connectWithinMs / 1_000} s`;
-    log.warn({ reason, pauseMs }, "Slack could not be connected to by Socket Mode; trying again");
+    if (isOpen && performance.now() - beganAt > livesMs) {
+      // Slack asks for a new connection every few hours.
+      pauseMs = firstPauseMs;
+      continue;
+    }
+    const reason = opened.kind !== "done" ? `it took longer than ${connectWithinMs / 1_000} s` : opened.value;
+    const fields = { reason: reason ?? "the connection ended", pauseMs };
+    log.warn(fields, "Slack is not connected to by Socket Mode; trying again");
     await sleep(pauseMs, undefined, { signal }).catch(() => undefined);
     pauseMs = Math.min(pauseMs * 2, longestPauseMs);
   }
@@ -56,6 +60,7 @@ interface Connection {
 }
 
 function connect({ appToken, apiUrl, app, logger }: SocketOptions): Connection {
+  const ended = new AbortController();
   const receiver = new SocketModeReceiver({
     appToken,
     logger,
@@ -65,7 +70,8 @@ function connect({ appToken, apiUrl, app, logger }: SocketOptions): Connection {
         slackApiUrl: apiUrl,
         retryConfig: { retries: 0 },
         rejectRateLimitedCalls: true,
-        timeout: callWithinMs,
+        // Its own bound would hold the process for as long; this one ends with the connection.
+        fetch: (url, init) => fetch(url, { ...init, redirect: "error", signal: ended.signal }),
       },
     },
   });
@@ -80,15 +86,15 @@ function connect({ appToken, apiUrl, app, logger }: SocketOptions): Connection {
     opened,
     lost,
     close: async () => {
+      ended.abort();
       // One that is still being opened ends as soon as there is something to end.
       for (const state of ["connecting", "connected"]) {
         client.on(state, () => setImmediate(() => void client.disconnect().catch(() => undefined)));
       }
-      const closed = client.disconnect().catch(() => undefined);
-      const never = new AbortController().signal;
-      const bounded = await within(closeWithinMs, never, () => closed);
-      // The second call does not wait for the other side's farewell.
-      if (bounded.kind === "late") void client.disconnect().catch(() => undefined);
+      const disconnect = () => client.disconnect().catch(() => undefined);
+      await within(closeWithinMs, new AbortController().signal, disconnect);
+      // The second time it neither waits for the other side's farewell nor leaves a timer behind that does.
+      void disconnect();
     },
   };
 }
