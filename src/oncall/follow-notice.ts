@@ -28,9 +28,10 @@ interface Place {
 }
 
 /**
- * What has recovered, or was decided, before it was told is not told at all: nobody is woken for what is over. Each call
- * tells at most one thing and says by `shownSeq` whether more is left. Of several recipients, those who have it do not
- * get it again when the others are tried again.
+ * What has recovered, or was decided, before it was told is not told at all: nobody is woken for what is over. Only a
+ * contact's mail is sent all the same, and says that it is over. Each call tells at most one thing and says by
+ * `shownSeq` whether more is left. Of several recipients, those who have it do not get it again when the others are
+ * tried again.
  */
 export function followNotice<To extends string | readonly string[]>(way: NoticeWay<To>): Follow {
   const { deliver, to, told, levels, tells } = way;
@@ -67,6 +68,8 @@ export function followNotice<To extends string | readonly string[]>(way: NoticeW
 }
 
 function isOver(message: Message, subject: Subject): boolean {
+  // A contact hears of the run whatever becomes of it; a page would wake somebody.
+  if (message.topic === "notify" && message.way !== "pagerduty") return false;
   if (subject.recovered) return true;
   return message.topic === "approval-unasked" && openQuestionOf(subject.story) === null;
 }

@@ -98,7 +98,7 @@ test("what was acknowledged before it was told is told with that, in two calls, 
 test.each(["handed-over", "held", "notify", "approval-unasked"] as const)(
   "what has recovered before it was told wakes nobody (%s)",
   async (topic) => {
-    const all = await through(way(), messageOf({ topic }), subjectAfter(...recovered));
+    const all = await through(way(), messageOf({ topic, way: "pagerduty" }), subjectAfter(...recovered));
     expect(all).toMatchObject([{ ok: true, told: null, done: true, place: null }]);
     expect(told).toEqual([]);
   },
@@ -111,6 +111,12 @@ test("an approval that was decided before it could be told of is not asked for",
   expect(told).toEqual([]);
   await through(way(), message, subjectAfter(...asked));
   expect(told.map(({ kind }) => kind)).toEqual(["approval-unasked"]);
+});
+
+test("a contact's mail is sent whatever became of the run, and says that it is over", async () => {
+  const [followed] = await through(way(), messageOf({ topic: "notify" }), subjectAfter(...recovered));
+  expect(told.map(({ kind }) => kind)).toEqual(["recovered"]);
+  expect(followed).toMatchObject({ ok: true, told: "the people", done: true });
 });
 
 test("a run that ended and was not handed over has nothing more to tell", async () => {

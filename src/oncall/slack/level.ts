@@ -21,7 +21,7 @@ import type { WebCall } from "./web-call.ts";
 
 /**
  * Follows escalation levels and `notify` entries. `channelOf` finds the channel by the configuration as it is now, null
- * where that has none. What is over before it was told is not told: nobody is woken for it.
+ * where that has none. What is over before it was told is not told, but to contacts: nobody is woken for it.
  */
 export function followLevel(options: {
   readonly call: WebCall;
@@ -63,6 +63,7 @@ export function followLevel(options: {
 }
 
 function isOver({ topic }: Message, subject: Subject): boolean {
+  if (topic === "notify") return false;
   return subject.recovered || (topic === "approval-unasked" && lastQuestion(subject)?.state !== "pending");
 }
 
