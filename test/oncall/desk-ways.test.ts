@@ -1,0 +1,149 @@
+/** The desk and its ways: one that hangs does not keep the others from being used, and what fails is counted. */
+
+import type { Rounds } from "../../src/domain/rounds.ts";
+import { newId } from "../../src/ids.ts";
+import { type DeskOptions, openDesk, type TakenMessage } from "../../src/oncall/desk.ts";
+import type { Followed, Message } from "../../src/oncall/way.ts";
+import { createEscalations } from "../../src/store/escalations.ts";
+import { createOutbox } from "../../src/store/outbox.ts";
+import { closeStores, newStore, storedRun, type TestStore } from "../support/store.ts";
+import { until } from "../support/until.ts";
+import { subjectAfter } from "./notices.ts";
+
+let store: TestStore;
+let desk: Rounds | null = null;
+let told: string[];
+let hanging: number;
+let announced: string[];
+
+beforeEach(async () => {
+  store = await newStore();
+  [told, hanging, announced] = [[], 0, []];
+});
+
+afterEach(async () => {
+  await desk?.stop();
+  desk = null;
+});
+
+afterAll(closeStores);
+
+const ok: Followed = { ok: true, place: null, shownSeq: 1, told: "somebody", done: true };
+
+/** PagerDuty hangs until the desk closes. */
+async function follow(message: Message, signal: AbortSignal): Promise<Followed> {
+  if (message.way !== "pagerduty") {
+    told.push(message.way);
+    return ok;
+  }
+  hanging += 1;
+  await new Promise((resolve) => {
+    signal.addEventListener("abort", resolve, { once: true });
+  });
+  const { place, shownSeq } = message;
+  return { ok: false, reason: "it hangs", retryable: true, place, shownSeq };
+}
+
+function open(over: Partial<DeskOptions> = {}): void {
+  const outbox = createOutbox(store.database);
+  const escalations = createEscalations(store.database, newId);
+  desk = openDesk({
+    store: { ...escalations, ...outbox },
+    levelsOf: () => [],
+    reach: () => (message, _subject, signal) => follow(message, signal),
+    subject: async () => subjectAfter(),
+    log: { info: () => {}, warn: () => {}, error: () => {} },
+    metrics: { noticeDelivered: () => {}, noticeFailed: () => {} },
+    onAnnounced: (run) => void announced.push(run),
+    everyMs: 50,
+    ...over,
+  });
+}
+
+async function put(way: string, topic = "notify", run: string | null = null): Promise<string> {
+  const of = run ?? (await storedRun(store));
+  await store.sql(
+    "INSERT INTO paramedic.outbox (id, run_id, topic, way, policy, level) VALUES ($1, $2, $3, $4, 'paging', 0)",
+    [newId(), of, topic, way],
+  );
+  return of;
+}
+
+test("a way that hangs is used twenty times at once and no more, and the other ways go on", async () => {
+  for (let index = 0; index < 45; index += 1) await put("pagerduty");
+  open();
+  await until(() => hanging === 20, { what: "the way to have as much as it may" });
+  for (let index = 0; index < 5; index += 1) await put("email");
+  const begun = performance.now();
+  await until(() => told.length === 5, { what: "the mails" });
+  expect(performance.now() - begun).toBeLessThan(2_000);
+  expect(hanging).toBe(20);
+});
+
+test("a desk that closes does not wait for a way that hangs, and what it leaves is due again", async () => {
+  await put("pagerduty");
+  open();
+  await until(() => hanging === 1, { what: "the delivery to begin" });
+  const begun = performance.now();
+  await desk?.stop();
+  desk = null;
+  expect(performance.now() - begun).toBeLessThan(2_000);
+  expect(await store.sql("SELECT state, lease_until, due_at IS NOT NULL AS due FROM paramedic.outbox")).toEqual([
+    { state: "waiting", lease_until: null, due: true },
+  ]);
+});
+
+test.each<[string, Followed, readonly string[]]>([
+  ["delivered", ok, ["delivered slack"]],
+  [
+    "refused for good",
+    { ok: false, reason: "no such channel", retryable: false, place: null, shownSeq: 0 },
+    ["dead slack"],
+  ],
+])("the run whose announcement was %s is told that it may go on, and it is counted", async (_how, answer, counted) => {
+  const counts: string[] = [];
+  const run = await put("slack", "announcement");
+  open({
+    reach: () => async () => answer,
+    metrics: {
+      noticeDelivered: (way) => void counts.push(`delivered ${way}`),
+      noticeFailed: (way, result) => void counts.push(`${result} ${way}`),
+    },
+  });
+  await until(() => announced.length === 1, { what: "the run to be told" });
+  await until(() => counts.length === 1, { what: "it to be counted" });
+  expect({ announced, counts }).toEqual({ announced: [run], counts: counted });
+});
+
+test("an announcement that is tried again holds its run up", async () => {
+  await put("slack", "announcement");
+  open({
+    reach: () => async () => ({ ok: false, reason: "busy", retryable: true, place: null, shownSeq: 0 }),
+  });
+  await until(async () => (await createOutbox(store.database).troubles()).failing === 1, { what: "the failure" });
+  expect(announced).toEqual([]);
+});
+
+test("a message that the configuration cannot reach any more is a dead letter that says what to correct", async () => {
+  const run = await put("email");
+  open({ reach: () => null });
+  const last = await until(async () => (await store.reads.events(run, 0)).find(({ type }) => type === "not-told"), {
+    what: "the history to say so",
+  });
+  expect(last).toMatchObject({ reason: expect.stringMatching(/no such level, contact or way.*correct/) });
+});
+
+test("a way that throws is tried again", async () => {
+  await put("email");
+  const seen: TakenMessage[] = [];
+  open({
+    reach: (message) => {
+      seen.push(message as TakenMessage);
+      return async () => {
+        throw new Error("a bug");
+      };
+    },
+  });
+  await until(async () => (await createOutbox(store.database).troubles()).failing === 1, { what: "the failure" });
+  expect(await store.sql("SELECT last_error FROM paramedic.outbox")).toEqual([{ last_error: "a bug" }]);
+});
