@@ -1,5 +1,6 @@
 /** The one place where the parts meet: builds them from the configuration, starts them in order and stops them in order. */
 
+import { setMaxListeners } from "node:events";
 import { readFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { join } from "node:path";
@@ -96,6 +97,8 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
   const doors: (() => Promise<unknown>)[] = [];
   const closers: (() => Promise<unknown>)[] = [() => Promise.allSettled(doors.map((close) => close()))];
   const stopSignals = { soft: new AbortController(), hard: new AbortController() };
+  // Each step under way listens to them.
+  setMaxListeners(0, stopSignals.soft.signal, stopSignals.hard.signal);
   try {
     const own = await openOwnDatabase(ownDatabaseOf(config), log);
     closers.splice(1, 0, own.stop);

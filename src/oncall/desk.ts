@@ -1,5 +1,6 @@
 /** Tells people: looks which levels are due, delivers what is in the outbox, and records how that went. Works without the queue. */
 
+import { setMaxListeners } from "node:events";
 import { deadlineOf } from "../domain/deadline.ts";
 import type { Level } from "../domain/escalation.ts";
 import { type Rounds, startRounds } from "../domain/rounds.ts";
@@ -54,6 +55,8 @@ export function openDesk(options: DeskOptions): Rounds {
   const rounds = startRounds(
     everyMs,
     async (stopping) => {
+      // Each delivery under way listens to it.
+      setMaxListeners(0, stopping);
       const { unknown } = await store.advance(options.levelsOf);
       for (const one of unknown) complain(options, one);
       for (const message of await store.take(leaseMs, busy([...underWay.values()]))) {
