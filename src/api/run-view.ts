@@ -75,7 +75,10 @@ export function runView(
 ): RunView {
   const progress = progressOf(events);
   const created = events[0]?.type === "created" ? events[0] : null;
-  const known = steps ?? [...progress.steps.keys()].map((id) => ({ id, do: null }));
+  const trigger = created?.trigger;
+  // A run that puts one step back has that step only.
+  const mine = trigger?.kind === "mitigation" ? steps?.filter(({ id }) => id === trigger.step) : steps;
+  const known = mine ?? [...progress.steps.keys()].map((id) => ({ id, do: null }));
   const line = runLine(row);
   return {
     ...line,

@@ -97,10 +97,18 @@ export interface ChangeAction<Input = unknown, Plan extends Json = Json> {
   revert?(plan: Plan, context: ActionContext): Promise<Outcome>;
   /**
    * `lower` is to be reverted while `upper`, which was applied after it, stays. Returns what is left of `lower` to revert
-   * (null: nothing), and `upper` as it must be so that its own revert puts back what was there before both. Required
+   * (null: nothing), and `upper` as it must be so that its own revert puts back what was there before both.
+   * `upperFirst` is what is left of `upper` to revert while `lower` stays (null: nothing); left out: all of it. Required
    * where `revert` is.
    */
-  restack?(lower: Plan, upper: Plan): { readonly lower: Plan | null; readonly upper: Plan };
+  restack?(lower: Plan, upper: Plan): Restacked<Plan>;
+}
+
+/** How two changes of the same thing are put back one by one; see `ChangeAction.restack`. */
+export interface Restacked<Plan extends Json = Json> {
+  readonly lower: Plan | null;
+  readonly upper: Plan;
+  readonly upperFirst?: Plan | null;
 }
 
 /** An action that only looks. */

@@ -64,10 +64,17 @@ const announcementWaitMs = 10_000;
 export function decide(run: Run, now: number): Decision {
   const progress = progressOf(run.history);
   if (progress.ended) return { do: "nothing" };
+  const next = nextOf(run, progress, now);
+  if (next.do !== "end") return next;
+  // Reverting does no harm where nothing was changed, so what is in doubt is put back too.
+  const left = run.playbook.steps.find((step) => mustBeginMitigation(progress, step, mayHaveChanged));
+  return left?.kind === "change" ? { do: "begin-mitigation", step: left } : next;
+}
 
+function nextOf(run: Run, progress: Progress, now: number): Decision {
   const current = run.playbook.steps.find((step) => !settled(run, progress, step));
   if (progress.takeovers > mostTakeovers) return keepsStopping(progress, current);
-  const mitigating = run.playbook.steps.find((step) => mustBeginMitigation(progress, step));
+  const mitigating = run.playbook.steps.find((step) => mustBeginMitigation(progress, step, hasChanged));
   if (mitigating?.kind === "change") return { do: "begin-mitigation", step: mitigating };
   const doubtful = current?.kind === "change" && of(progress, current).state === "in-doubt" ? current : null;
   if (doubtful) return resolveDoubt(run, progress, doubtful, now);
@@ -92,11 +99,11 @@ export function decide(run: Run, now: number): Decision {
   return verification(run, progress, changed, now);
 }
 
-/** Whether the step has changed something that is to be put back, and nothing says so yet. */
-function mustBeginMitigation(progress: Progress, step: Step): boolean {
+/** Whether the step has changed something that is to be put back, by what `changed` says, and nothing says so yet. */
+function mustBeginMitigation(progress: Progress, step: Step, changed: (at: StepProgress) => boolean): boolean {
   if (step.kind !== "change" || step.revert === null) return false;
   const at = of(progress, step);
-  return hasChanged(at) && at.started !== null && !at.mitigated;
+  return changed(at) && at.started !== null && !at.mitigated;
 }
 
 /** The first entry of `notify` that is not decided and whose condition can be evaluated; people are told while the switch is on, too. */
@@ -127,6 +134,11 @@ function changes(progress: Progress): number {
 /** A step whose effect was in doubt and of which nothing is left to do has changed something. */
 function hasChanged(step: StepProgress): boolean {
   return step.state === "done" || (step.state === "nothing-to-do" && step.doubts > 0);
+}
+
+function mayHaveChanged(step: StepProgress): boolean {
+  const inDoubt = step.state === "started" || (step.state === "in-doubt" && step.probe !== "not-applied");
+  return inDoubt || hasChanged(step);
 }
 
 function openApproval(progress: Progress, step: Step): string | null {
@@ -309,13 +321,13 @@ function whyAsk(step: ChangeStep, at: StepProgress): readonly AskReason[] {
   return reasons;
 }
 
-/** Nothing executes while the kill switch is on, on the wrong host, or while another run holds the target. */
+/** Nothing executes while the kill switch is on, while another run holds the target, or on the wrong host. */
 function held(run: Run, progress: Progress, what: { readonly onHost: boolean }, now: number): Decision | null {
   if (run.paused) return { do: "wait", for: "switch", until: now + lookAgainMs };
+  if (!run.dryRun && !run.holdsTarget) return { do: "wait", for: "target", until: now + lookAgainMs };
   if (what.onHost && run.targetHost !== null && run.targetHost !== run.workerHost) {
     return elsewhere(run, progress, run.targetHost, now);
   }
-  if (!run.dryRun && !run.holdsTarget) return { do: "wait", for: "target", until: now + lookAgainMs };
   return null;
 }
 

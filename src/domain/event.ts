@@ -30,6 +30,10 @@ export type Trigger =
       readonly reason: string;
       /** Who asked for it; null: nobody did. */
       readonly by: string | null;
+      /** What the steps of that run had seen and reported, and its alert: the checks of the playbook may refer to them. */
+      readonly outputs: Readonly<Record<string, Json>>;
+      readonly labels: Labels;
+      readonly annotations: Labels;
     };
 
 export type Outcome =
@@ -149,8 +153,13 @@ export type Happening =
       readonly revertAt: string | null;
       readonly onResolved: boolean;
     }
-  /** Of a run that puts a mitigation back: whether it did. */
-  | { readonly type: "mitigation-ended"; readonly mitigation: string; readonly reverted: boolean }
+  /** Of a run that puts a mitigation back: whether it did. Of the run that made it: that no run was needed, and why. */
+  | {
+      readonly type: "mitigation-ended";
+      readonly mitigation: string;
+      readonly reverted: boolean;
+      readonly reason?: string;
+    }
   /** Somebody has a mitigation of this run put back now, or keeps it for good. */
   | {
       readonly type: "mitigation-decided";
@@ -161,6 +170,8 @@ export type Happening =
     }
   /** The next thing must be done on this host; a worker there goes on. */
   | { readonly type: "moved-to-host"; readonly host: string }
+  /** A worker of the host, named here, has taken the run. */
+  | { readonly type: "arrived-at-host"; readonly host: string; readonly worker: string }
   | {
       readonly type: "step-failed";
       readonly step: string;

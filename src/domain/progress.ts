@@ -84,7 +84,7 @@ export interface Progress {
   readonly notified: ReadonlySet<number>;
   /** Whether people were told by the escalation policy. */
   readonly escalated: boolean;
-  /** When the run was last moved to a host where nothing has been done for it since; null: it was not. */
+  /** Since when the run has been left to the workers of a host and none of them has taken it; null: it is not. */
   readonly moved: { readonly host: string; readonly at: string } | null;
   /** How often another worker had to take the run over since a step was last settled. */
   readonly takeovers: number;
@@ -145,6 +145,7 @@ export function progressOf(history: readonly RunEvent[]): Progress {
     switch (event.type) {
       case "taken-over": {
         takeovers += 1;
+        moved = null;
         for (const [id, step] of steps) {
           if (step.state !== "started") continue;
           steps.set(id, {
@@ -158,6 +159,9 @@ export function progressOf(history: readonly RunEvent[]): Progress {
       }
       case "moved-to-host":
         moved ??= { host: event.host, at: event.at };
+        break;
+      case "arrived-at-host":
+        moved = null;
         break;
       case "mitigation-ended":
       case "mitigation-decided":
@@ -199,6 +203,15 @@ export function progressOf(history: readonly RunEvent[]): Progress {
     }
   }
   return { steps, checks, settledAt, resolved, cancel, ended, announcement, notified, escalated, moved, takeovers };
+}
+
+/** What the steps that are over have seen or reported, by their ids. */
+export function outputsOf(progress: Progress): Readonly<Record<string, Json>> {
+  const outputs: { [id: string]: Json } = Object.create(null);
+  for (const [id, step] of progress.steps) {
+    if (step.state === "observed" || step.state === "done") outputs[id] = step.result;
+  }
+  return outputs;
 }
 
 /** Whether nothing more is to be done for a step. */

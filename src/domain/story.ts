@@ -80,6 +80,8 @@ function sentence(event: RunEvent): Sentence {
     case "mitigation-began":
       return { text: `What ${event.step} changed is put back ${whenReverted(event)}`, details: event.effects };
     case "mitigation-ended":
+      if (event.reason !== undefined)
+        return { text: `Nothing of what was changed for a time is left to put back: ${event.reason}` };
       return event.reverted
         ? { text: "What was changed for a time is put back", tone: "good" }
         : { text: "What was changed for a time is still in force: it could not be put back", tone: "bad" };
@@ -88,7 +90,9 @@ function sentence(event: RunEvent): Sentence {
         text: `${event.by} ${event.decision === "keep" ? "keeps what was changed for a time" : "has it put back now"}: ${event.reason}`,
       };
     case "moved-to-host":
-      return { text: `Goes on at ${event.host}` };
+      return { text: `Left to a worker of ${event.host}` };
+    case "arrived-at-host":
+      return { text: `Taken by ${event.worker} of ${event.host}` };
     case "step-failed":
       return {
         text: `Failed ${event.step} (${event.during}): ${event.reason}${event.retryable ? "; it may be tried again" : ""}`,

@@ -51,6 +51,9 @@ export async function drive(world: World, leases: Leases, stop: Stop, runId: str
       world.metrics.takenOver();
       world.log.warn({ run: runId, fence: claimed.fence }, "took over a run whose worker stopped");
     }
+    if (claimed.leftTo !== null && claimed.leftTo === world.host) {
+      record.note({ type: "arrived-at-host", host: world.host, worker: world.worker });
+    }
     const drivenRun = { world, claimed, clock, lease, persist, record, stop };
     // Stored before anything else: a step that ends its workers at once must not be tried for ever.
     if (claimed.takenOver && (await put(drivenRun, [], { state: "running" })) === "lost") return;
@@ -438,7 +441,7 @@ function setAsideSince(history: readonly RunEvent[]): number | null {
   let since: number | null = null;
   for (const event of history) {
     if (event.type === "set-aside") since ??= Date.parse(event.at);
-    else if (event.type !== "taken-over" && event.type !== "alert-resolved") since = null;
+    else if (!["taken-over", "alert-resolved", "arrived-at-host"].includes(event.type)) since = null;
   }
   return since;
 }

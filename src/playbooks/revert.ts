@@ -1,6 +1,6 @@
 /** The playbook of a run that puts a mitigation back: one planned step, and the checks of the playbook that made it. */
 
-import type { ActionRegistry, ChangeAction } from "../domain/action.ts";
+import type { ActionRegistry, ChangeAction, Restacked } from "../domain/action.ts";
 import type { Trigger } from "../domain/event.ts";
 import type { Json } from "../domain/json.ts";
 import type { ChangeStep } from "../domain/playbook.ts";
@@ -53,9 +53,7 @@ function reverting(
 }
 
 /** How one mitigation gives way to a later one of the same action; an action that does not say keeps both as they are. */
-export function restackBy(
-  actions: ActionRegistry,
-): (action: string, lower: Json, upper: Json) => { readonly lower: Json | null; readonly upper: Json } {
+export function restackBy(actions: ActionRegistry): (action: string, lower: Json, upper: Json) => Restacked {
   return (name, lower, upper) => {
     const action = actions.get(name);
     return (action?.kind === "change" && action.restack?.(lower, upper)) || { lower, upper };

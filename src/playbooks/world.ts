@@ -16,6 +16,8 @@ export interface ClaimedRun extends ReloadedRun {
   readonly dryRun: boolean;
   readonly fence: number;
   readonly takenOver: boolean;
+  /** The host to whose workers it was left; null: it was not. */
+  readonly leftTo: string | null;
 }
 
 export interface ReloadedRun {

@@ -220,7 +220,7 @@ WITH told AS (
   WHERE (SELECT count(*) FROM found) > 0
     AND r.id = t.id AND r.fence = t.fence AND r.last_seq = t.last_seq AND r.state = 'running'
     AND (NOT t.intent OR (r.lease_until > now() AND NOT paramedic.paused()))
-  RETURNING r.id, r.episode_id, r.playbook, r.target, r.lock_key, r.requested_by, t.state, t.waiting_for, t.intent,
+  RETURNING r.id, r.episode_id, r.playbook, r.target, r.lock_key, r.trigger, r.requested_by, t.state, t.waiting_for, t.intent,
     t.new_seq > t.last_seq AS grew
 ), written AS (
   INSERT INTO paramedic.run_events (run_id, seq, event, prev_hash, hash)
@@ -228,7 +228,9 @@ WITH told AS (
   FROM unnest($11::uuid[], $12::int[], $13::text[], $14::bytea[], $15::bytea[]) AS e(run_id, seq, event, prev_hash, hash)
   JOIN held ON held.id = e.run_id
 ), changed AS (
-  INSERT INTO paramedic.changes (run_id, playbook, target) SELECT id, playbook, target FROM held WHERE intent
+  INSERT INTO paramedic.changes (run_id, playbook, target) SELECT id, playbook, target FROM held
+  -- Putting back what a playbook did is not another try of it.
+  WHERE intent AND trigger <> 'mitigation'
   ON CONFLICT (run_id) DO NOTHING
 ), asked AS (
   INSERT INTO paramedic.approvals
@@ -260,8 +262,10 @@ WITH told AS (
   ON CONFLICT (run_id, topic, way, policy, level) DO UPDATE
     SET state = 'waiting', attempts = 0, due_at = now() WHERE outbox.state = 'dead' AND outbox.topic = 'record'
 ), mitigated AS (
-  INSERT INTO paramedic.mitigations (id, run_id, step, action, lock_key, plan, effects, revert_at, on_resolved)
-  SELECT m.id, m.run_id, m.step, m.action, held.lock_key, m.plan, m.effects, m.revert_at, m.on_resolved
+  INSERT INTO paramedic.mitigations (id, run_id, step, action, lock_key, plan, effects, revert_at, on_resolved, reason)
+  SELECT m.id, m.run_id, m.step, m.action, held.lock_key, m.plan, m.effects, m.revert_at, m.on_resolved,
+    CASE WHEN m.on_resolved AND EXISTS (
+      SELECT FROM paramedic.episodes e WHERE e.id = held.episode_id AND e.status = 'resolved') THEN 'the alert resolved' END
   FROM unnest($36::uuid[], $37::uuid[], $38::text[], $39::text[], $40::json[], $41::json[], $42::timestamptz[], $43::boolean[])
     AS m(id, run_id, step, action, plan, effects, revert_at, on_resolved) JOIN held ON held.id = m.run_id
 ), put_back AS (

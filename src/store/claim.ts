@@ -19,6 +19,8 @@ export interface ClaimedRun {
   readonly lastHash: Buffer;
   /** True where the worker before did not give it back: its lease ended. */
   readonly takenOver: boolean;
+  /** The host to whose workers it was left; null: it was not. */
+  readonly leftTo: string | null;
   readonly holdsTarget: boolean;
   readonly paused: boolean;
   /** The database's time, milliseconds since 1970. */
@@ -109,6 +111,7 @@ interface ClaimRow {
   readonly last_seq: number;
   readonly last_hash: Buffer;
   readonly taken_over: boolean;
+  readonly host: string | null;
   readonly holds_target: boolean;
   readonly paused: boolean;
   readonly now: Date;
@@ -128,6 +131,7 @@ function claimedRun(row: ClaimRow): ClaimedRun {
     lastSeq: row.last_seq,
     lastHash: row.last_hash,
     takenOver: row.taken_over,
+    leftTo: row.host,
     holdsTarget: row.holds_target,
     paused: row.paused,
     now: row.now.getTime(),
@@ -156,7 +160,7 @@ SET state = 'running', waiting_for = NULL, fence = r.fence + 1, worker = $3, hin
 FROM due
 WHERE r.id = due.id
 RETURNING r.id, r.playbook, r.playbook_hash, r.target, r.dry_run, r.requested_by, r.fence, r.last_seq, r.last_hash,
-  due.state = 'running' AS taken_over,
+  due.state = 'running' AS taken_over, r.host,
   (EXISTS (SELECT FROM locked WHERE locked.run_id = r.id)
     OR EXISTS (SELECT FROM paramedic.target_locks l WHERE l.lock_key = r.lock_key AND l.run_id = r.id)) AS holds_target,
   paramedic.paused() AS paused, now() AS now, ${historySql} AS history`;
@@ -178,7 +182,7 @@ FROM held h JOIN paramedic.runs r ON r.id = h.id AND r.fence = h.fence AND r.sta
 
 const reloadSql = `
 SELECT r.id, r.playbook, r.playbook_hash, r.target, r.dry_run, r.requested_by, r.fence, r.last_seq, r.last_hash,
-  false AS taken_over,
+  false AS taken_over, r.host,
   EXISTS (SELECT FROM paramedic.target_locks l WHERE l.lock_key = r.lock_key AND l.run_id = r.id) AS holds_target,
   paramedic.paused() AS paused, now() AS now, ${historySql} AS history
 FROM paramedic.runs r WHERE r.id = $1 AND r.fence = $2 AND r.state = 'running'`;

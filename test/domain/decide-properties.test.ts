@@ -319,6 +319,21 @@ describe("decide, for any legal history", () => {
     });
   });
 
+  test("no run ends before everything that it may have changed for a time is noted as a mitigation", () => {
+    always(({ playbook: of, history, decisions }) => {
+      for (const step of of.steps) {
+        if (step.kind !== "change" || step.revert === null) continue;
+        const events = history.filter((event) => "step" in event && event.step === step.id).map(({ type }) => type);
+        const noted = events.filter((type) => type === "mitigation-began").length;
+        expect(noted).toBeLessThanOrEqual(1);
+        const started = events.includes("step-started");
+        if (noted === 1) expect(started).toBe(true);
+        if (events.includes("step-finished")) expect(noted).toBe(1);
+        if (decisions.at(-1)?.decision.do === "nothing" && events.at(-1) === "step-in-doubt") throw new Error(step.id);
+      }
+    });
+  });
+
   test("applies a step a bounded number of times", () => {
     always(({ decisions }) => {
       const applied = new Map<string, number>();

@@ -35,6 +35,7 @@ const {
   mitigationDecided,
   mitigationEnded,
   movedToHost,
+  arrivedAtHost,
   notAnnounced,
   notifying,
   observed,
@@ -1238,6 +1239,28 @@ const rows: readonly Row[] = [
     decided: { do: "move" },
   },
   {
+    name: "a run that a worker of the host had taken is left to them anew, however long ago that was",
+    playbook: change({ onHost: true }),
+    past: [movedToHost(), 1, arrivedAtHost()],
+    at: 6_000,
+    run: { targetHost: "app-1" },
+    decided: { do: "move" },
+  },
+  {
+    name: "a run whose worker at the host stopped is left to the others there",
+    playbook: change({ onHost: true }),
+    past: [movedToHost(), 90, takenOver()],
+    at: 90,
+    run: { targetHost: "app-1" },
+    decided: { do: "move" },
+  },
+  {
+    name: "a run is left to the host only once it has its target, so that it waits there for nothing else",
+    playbook: change({ onHost: true }),
+    run: { targetHost: "app-1", holdsTarget: false },
+    decided: { do: "wait", for: "target" },
+  },
+  {
     name: "where no worker of the host comes in time, people are told",
     playbook: change({ onHost: true }),
     past: [movedToHost(), 30, movedToHost()],
@@ -1263,6 +1286,24 @@ const rows: readonly Row[] = [
   },
 
   // Mitigations
+  {
+    name: "what may have been changed when a run gives up is put back too",
+    playbook: change({ repeat: "once", revert: { afterMs: 60_000, onResolved: false } }),
+    past: [planned(), started(), takenOver(), probed("unknown")],
+    decided: { do: "begin-mitigation", step: stepOf("change") },
+  },
+  {
+    name: "and then it gives up",
+    playbook: change({ repeat: "once", revert: { afterMs: 60_000, onResolved: false } }),
+    past: [planned(), started(), takenOver(), probed("unknown"), mitigationBegan()],
+    decided: end("unknown", "cannot be told"),
+  },
+  {
+    name: "what is known not to have been changed is not put back",
+    playbook: change({ repeat: "once", revert: { afterMs: 60_000, onResolved: false } }),
+    past: [planned(), started(), takenOver(), probed("not-applied"), cancelled()],
+    decided: end("cancelled"),
+  },
   {
     name: "what is to be put back is noted as soon as it is done",
     playbook: change({ revert: { afterMs: 60_000, onResolved: false } }),
@@ -1351,6 +1392,7 @@ describe("decide", () => {
       "mitigation-ended": true,
       "mitigation-decided": true,
       "moved-to-host": true,
+      "arrived-at-host": true,
       told: true,
       "not-told": true,
       acknowledged: true,

@@ -211,6 +211,7 @@ export const happened = {
     topic: "announcement",
   }),
   movedToHost: (host = "app-1"): Happening => ({ type: "moved-to-host", host }),
+  arrivedAtHost: (): Happening => ({ type: "arrived-at-host", host: "app-1", worker: "app-1/1" }),
   mitigationBegan: (step = "change"): Happening => ({
     type: "mitigation-began",
     step,

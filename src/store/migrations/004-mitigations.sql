@@ -26,7 +26,7 @@ CREATE TABLE paramedic.mitigations (
 );
 CREATE INDEX mitigations_due ON paramedic.mitigations (revert_at) WHERE state = 'in-force';
 CREATE INDEX mitigations_of_run ON paramedic.mitigations (run_id);
-CREATE INDEX mitigations_stacked ON paramedic.mitigations (lock_key, action, id) WHERE state IN ('in-force', 'kept');
+CREATE INDEX mitigations_stacked ON paramedic.mitigations (lock_key, action, id) WHERE state <> 'reverted';
 
 -- Null: any worker may take the run.
 ALTER TABLE paramedic.runs ADD COLUMN host text, ADD COLUMN host_since timestamptz;
