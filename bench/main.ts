@@ -5,6 +5,7 @@ import { cpus } from "node:os";
 import globalTeardown from "../test/support/global-teardown.ts";
 import { accept, acceptWithoutRedis } from "./accept.ts";
 import { cancel } from "./cancel.ts";
+import { clicksInSlack } from "./clicks.ts";
 import { deleteKeys } from "./delete-keys.ts";
 import { drain, drainWithoutRedis } from "./drain.ts";
 import { footprint } from "./footprint.ts";
@@ -20,6 +21,7 @@ const measurements: Readonly<Record<string, readonly ((ground: Ground) => Promis
   accept: [accept],
   drain: [drain],
   latency: [latency],
+  clicks: [clicksInSlack],
   cancel: [cancel],
   match: [match],
   "delete-keys": [deleteKeys],

@@ -1,9 +1,9 @@
-/** Paramedic's worker as it is, but for its actions: `http.get` does nothing and when each run reaches its first step is noted. */
+/** Paramedic's worker as it is, but for its actions: `http.get` and `http.post` do nothing, and when each run reaches its first step is noted. */
 
 import { z } from "zod";
 import { startApp } from "../../src/app.ts";
 import { loadConfig } from "../../src/config/load.ts";
-import type { ObserveAction } from "../../src/domain/action.ts";
+import type { ChangeAction, ObserveAction } from "../../src/domain/action.ts";
 import { createLogger } from "../../src/log.ts";
 import { answerQuestions, sharedNow } from "../talk.ts";
 
@@ -18,6 +18,18 @@ const nothing: ObserveAction<{ path: string }, { status: number; body: unknown }
   observe: async () => ({ status: "observed", output: { status: 200, body: null } }),
 };
 
+/** Plans one effect, for benchmarks that ask people for it, and applies nothing. */
+const askable: ChangeAction<{ path: string }, { path: string }> = {
+  name: "http.post",
+  summary: "Does nothing, after it was approved.",
+  kind: "change",
+  input: z.strictObject({ path: z.string() }),
+  risk: "high",
+  repeat: "safe",
+  plan: async (plan) => ({ status: "planned", plan, effects: [`POST ${plan.path}`] }),
+  apply: async () => ({ status: "done", result: null }),
+};
+
 const loaded = loadConfig({ file: process.env["CONFIG_FILE"] ?? null });
 if ("problems" in loaded) throw new Error(JSON.stringify(loaded.problems));
 const { config } = loaded;
@@ -29,7 +41,7 @@ await startApp(config, {
   role: "worker",
   host: null,
   log: createLogger({ level: config.log.level, secrets: config.secrets }),
-  actions: new Map([[nothing.name, nothing]]),
+  actions: new Map([nothing, askable].map((action) => [action.name, action])),
   reached: (point, runId) => {
     if (point === "before-observe") firstStepAt[runId] ??= sharedNow();
     if (point !== "after-end") return;
