@@ -63,6 +63,17 @@ export function openSlack(config: Config): SlackParts | null {
   return { call, people };
 }
 
+/** The Slack channels that the configuration names; its own comes first. */
+export function channelsOf(config: Config): readonly string[] {
+  const levels = [...config.escalation.values()].flat();
+  const named = [
+    config.slack?.channel,
+    config.announcements.slack,
+    ...[...config.contacts.values(), ...levels].map(({ slack }) => slack),
+  ];
+  return [...new Set(named.filter((channel) => channel !== null && channel !== undefined))];
+}
+
 /** Where changes are announced; null: nowhere. */
 export function announcementsOf(config: Config): Announcements | null {
   const places = [

@@ -6,7 +6,7 @@ import { hostname } from "node:os";
 import { join } from "node:path";
 import { createActions } from "./actions/registry.ts";
 import { createApi } from "./api/router.ts";
-import { openDoors, openSlack, peopleOf, type SlackParts, startTelling } from "./app-people.ts";
+import { channelsOf, openDoors, openSlack, peopleOf, type SlackParts, startTelling } from "./app-people.ts";
 import type { Config } from "./config/config.ts";
 import { type Outline, outlineOf } from "./config/outline.ts";
 import { isPausedByFile } from "./config/pause-file.ts";
@@ -16,6 +16,7 @@ import { startRounds } from "./domain/rounds.ts";
 import { startHttpServer } from "./http/server.ts";
 import { newId } from "./ids.ts";
 import type { Logger } from "./log.ts";
+import { createSender } from "./oncall/slack/send.ts";
 import { createAccept } from "./playbooks/accept.ts";
 import { drive } from "./playbooks/drive.ts";
 import { createLeases } from "./playbooks/leases.ts";
@@ -87,7 +88,8 @@ export class StartRefused extends Error {
 /** Starts everything that the role asks for. Rejects with `StartRefused` when a playbook has a problem. */
 export async function startApp(config: Config, options: AppOptions): Promise<App> {
   const { log } = options;
-  const playbookWorld = playbookWorldOf(config, options.actions);
+  const slack = openSlack(config);
+  const playbookWorld = playbookWorldOf(config, slack, options.actions);
   const loaded = await loadAll(config.playbooks, playbookWorld);
   for (const line of loaded.warnings)
     log.warn({ problem: line }, "a playbook has something that its author should know");
@@ -148,7 +150,6 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
       },
     });
 
-    const slack = openSlack(config);
     if (options.role !== "receiver") {
       const telling = startTelling({
         config,
@@ -378,11 +379,15 @@ function ownDatabaseOf(config: Config): { readonly url: string | null; readonly 
   return { url: config.database?.url.reveal() ?? null, embeddedFolder: join(config.stateDir, "postgres") };
 }
 
-function playbookWorldOf(config: Config, actions?: ActionRegistry): PlaybookWorld {
+function playbookWorldOf(config: Config, slack: SlackParts | null, actions?: ActionRegistry): PlaybookWorld {
   return {
     actions:
       actions ??
-      createActions({ prometheusUrl: config.prometheus?.url ?? null, systemBusAddress: config.systemBusAddress }),
+      createActions({
+        prometheusUrl: config.prometheus?.url ?? null,
+        systemBusAddress: config.systemBusAddress,
+        slack: slack && { channels: channelsOf(config), ...createSender(slack.call) },
+      }),
     ...outlineOf(config),
   };
 }

@@ -9,6 +9,7 @@ import { report } from "./django/report.ts";
 import { warmCaches } from "./django/warm-caches.ts";
 import { httpGet } from "./http/get.ts";
 import { httpPost } from "./http/post.ts";
+import { notifySend, type SendSettings } from "./notify/send.ts";
 import { postgresActions } from "./postgres/postgres-actions.ts";
 import { prometheusQuery } from "./prometheus/query.ts";
 import { deleteKeys } from "./redis/delete-keys.ts";
@@ -25,6 +26,8 @@ export interface ActionSettings {
   readonly prometheusUrl: string | null;
   /** The address of the D-Bus system bus where it is not the usual one; null or left out: the usual one. */
   readonly systemBusAddress?: string | null;
+  /** The Slack that `notify.send` speaks in; null or left out: none. */
+  readonly slack?: SendSettings | null;
 }
 
 /** All actions by name. Throws where two have the same name. */
@@ -35,6 +38,7 @@ export function createActions(settings: ActionSettings): ActionRegistry {
     httpPost,
     ...postgresActions,
     prometheusQuery(settings.prometheusUrl),
+    notifySend(settings.slack ?? null),
     stats,
     roundTrip,
     deleteKeys,

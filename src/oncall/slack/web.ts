@@ -62,7 +62,7 @@ export function createSlackWeb(options: {
       if (bounded.kind === "late") return failed("late", `Slack did not answer ${what} within ${timeoutMs} ms.`, true);
       return failed("stopped", `Stopped while Slack was asked for ${what}.`, true);
     } catch (error) {
-      return judge(error, seen, what);
+      return judge(error, seen, what, new URL(apiUrl).host);
     }
   };
 }
@@ -82,9 +82,9 @@ function fetchUntil(signal: AbortSignal, seen: Seen): webApi.FetchFunction {
   };
 }
 
-function judge(error: unknown, seen: Seen, what: string): Refused {
+function judge(error: unknown, seen: Seen, what: string, host: string): Refused {
   const { status, failure } = seen;
-  if (status === null) return unreachable(failure ?? error);
+  if (status === null) return unreachable(failure ?? error, host);
   if (status === 429) return limited(seen, what);
   if (status >= 500 || status === 408) {
     return failed("unreachable", `Slack answered ${what} with the HTTP status ${status}.`, true);
@@ -100,14 +100,14 @@ function judge(error: unknown, seen: Seen, what: string): Refused {
   return failed(said, `Slack refused ${what} (${said}): ${whatToDo(said, data ?? {})}.`, isPassing(said));
 }
 
-function unreachable(error: unknown): Refused {
+function unreachable(error: unknown, host: string): Refused {
   const { code, cause, name } = error as { code?: string; cause?: { code?: string; message?: string }; name?: string };
   if (cause?.message === "unexpected redirect") {
     const reason = "What stands for Slack redirects, which is not followed; check slack.apiUrl.";
     return failed("unreachable", reason, false);
   }
   const why = oneLine(String(cause?.code ?? code ?? name ?? "unknown"), 80);
-  return failed("unreachable", `Slack cannot be reached: ${why}.`, true);
+  return failed("unreachable", `Slack cannot be reached at ${host}: ${why}.`, true);
 }
 
 function limited({ retryAfter }: Seen, what: string): Refused {
