@@ -62,7 +62,7 @@ export function createSlackWeb(options: {
       if (bounded.kind === "late") return failed("late", `Slack did not answer ${what} within ${timeoutMs} ms.`, true);
       return failed("stopped", `Stopped while Slack was asked for ${what}.`, true);
     } catch (error) {
-      return judge(error, seen, what, new URL(apiUrl).host);
+      return judge(error, seen, what, new URL(slackApiUrl).host);
     }
   };
 }
