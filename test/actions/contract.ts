@@ -143,6 +143,30 @@ function describeChange(contract: Contract & { arrange: () => Promise<void> }, r
     expect(await contract.state()).toEqual(after);
   });
 
+  test("reverting restores what was there before, and reverting again does no harm", async () => {
+    const { action } = contract.healthy();
+    if (action.kind !== "change" || !action.revert) return;
+    expect(action.restack).toBeInstanceOf(Function);
+    const plan = await planned();
+    const before = await contract.state();
+    await apply(contract.healthy(), plan);
+    expect(await contract.state()).not.toEqual(before);
+    for (let times = 0; times < 2; times++) {
+      const { target } = contract.healthy();
+      expect(await action.revert(plan, contextFor(target))).toMatchObject({ status: "done" });
+      expect(await contract.state()).toEqual(before);
+    }
+  });
+
+  test("reverting what was never applied changes nothing", async () => {
+    const { action, target } = contract.healthy();
+    if (action.kind !== "change" || !action.revert) return;
+    const plan = await planned();
+    const before = await contract.state();
+    expect(await action.revert(plan, contextFor(target))).toMatchObject({ status: "done" });
+    expect(await contract.state()).toEqual(before);
+  });
+
   test("an apply that is aborted before it starts changes nothing", async () => {
     const plan = await planned();
     const before = await contract.state();

@@ -47,6 +47,16 @@ describe.each(all)("%s", (name, action) => {
     if (action.repeat === "once") expect(action.probe).toBeInstanceOf(Function);
   });
 
+  test("says how it stacks where it can be put back", () => {
+    if (action.kind !== "change") return;
+    expect(action.restack !== undefined).toBe(action.revert !== undefined);
+  });
+
+  test("is done on the host where it works on the host itself, and only then", () => {
+    const onHost = ["systemd", "django", "files", "logs", "deploy"].includes(name.split(".")[0] as string);
+    expect(action.onHost).toBe(onHost ? true : undefined);
+  });
+
   test("says what it observes as an object of plain JSON", () => {
     if (action.kind !== "observe") return;
     expect(action.output).toBeInstanceOf(z.ZodObject);

@@ -16,6 +16,7 @@ export const archiveMetrics: ChangeAction<z.output<typeof input>, MetricsPlan> =
   summary: "Archives a Django project's metrics that are older than a number of days.",
   input,
   kind: "change",
+  onHost: true,
   risk: "low",
   repeat: "safe",
   plan: ({ days }, context) => planMetrics(archiving, days, context),

@@ -16,6 +16,7 @@ export const cleanupMetrics: ChangeAction<z.output<typeof input>, MetricsPlan> =
   summary: "Removes a Django project's metrics that are older than a number of hours.",
   input,
   kind: "change",
+  onHost: true,
   risk: "low",
   repeat: "safe",
   plan: ({ hours }, context) => planMetrics(removing, hours, context),

@@ -27,6 +27,7 @@ export const clearCache: ChangeAction<Input, ClearPlan> = {
   summary: "Empties one cache of a Django project.",
   input,
   kind: "change",
+  onHost: true,
   risk: "low",
   repeat: "safe",
   plan,

@@ -45,6 +45,7 @@ export const migrate: ChangeAction<Input, MigratePlan> = {
   summary: "Takes one app of a Django project to a named migration.",
   input,
   kind: "change",
+  onHost: true,
   risk: "irreversible",
   repeat: "once",
   plan,

@@ -32,6 +32,7 @@ export const report: ObserveAction<Input, Output> = {
   summary: "Returns what one of the target's allowed report functions tells.",
   input,
   kind: "observe",
+  onHost: true,
   output,
   observe,
 };

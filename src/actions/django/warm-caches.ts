@@ -15,6 +15,7 @@ export const warmCaches: ChangeAction<z.output<typeof input>, WarmPlan> = {
   summary: "Calls the target's configured warm-up functions inside its Django project.",
   input,
   kind: "change",
+  onHost: true,
   risk: "low",
   repeat: "safe",
   plan: (_, context) => plan(context),

@@ -5,7 +5,7 @@
 
 import { setTimeout as pause } from "node:timers/promises";
 import { z } from "zod";
-import type { ActionContext, ChangeAction, Failure, Outcome, Planned } from "../../domain/action.ts";
+import type { ActionContext, ChangeAction, Failure, Outcome, Planned, Restacked } from "../../domain/action.ts";
 import type { PostgresTarget } from "../../domain/target.ts";
 import { lasting } from "../failure.ts";
 import { type Query, type SessionOptions, withClient } from "./connect.ts";
@@ -57,6 +57,7 @@ export const readOnly: ChangeAction<Input, ReadOnlyPlan> = {
   plan,
   apply,
   revert,
+  restack,
 };
 
 async function plan(input: Input, context: ActionContext): Promise<Planned<ReadOnlyPlan>> {
@@ -94,6 +95,12 @@ async function revert(plan: ReadOnlyPlan, context: ActionContext): Promise<Outco
     const back = before === "off" ? "SET default_transaction_read_only = 'off'" : "RESET default_transaction_read_only";
     return `ALTER DATABASE ${quoted} ${back}`;
   });
+}
+
+/** It is read-only while any of them wants it: whichever is put back last puts back what was there before both. */
+function restack(lower: ReadOnlyPlan, upper: ReadOnlyPlan): Restacked<ReadOnlyPlan> {
+  if (lower.database !== upper.database) return { lower, upper };
+  return { lower: null, upper: { ...upper, before: lower.before }, upperFirst: null };
 }
 
 /** Changes the setting, then ends the sessions that began before. The order makes it true of every later session. */

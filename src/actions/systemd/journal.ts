@@ -40,6 +40,7 @@ export function systemdJournal(settings: SystemdSettings): ObserveAction<Input, 
     summary: "Reads the newest lines of a unit's journal, without what looks like a secret.",
     input,
     kind: "observe",
+    onHost: true,
     output,
     observe: (input, context) => withUnit(context, settings, input.unit, (inHand) => read(input, inHand, context)),
   };

@@ -41,6 +41,7 @@ export function systemdRestart(settings: SystemdSettings): ChangeAction<Input, R
     summary: "Restarts a unit and watches whether it stays up and well.",
     input,
     kind: "change",
+    onHost: true,
     risk: "high",
     repeat: "once",
     plan: (input, context) => withUnit(context, settings, input.unit, (inHand) => plan(inHand, context)),

@@ -1,7 +1,7 @@
 /** `systemd.set-environment`: sets allowed environment variables of a service, for its next start, and puts them back. */
 
 import { z } from "zod";
-import type { ActionContext, ChangeAction, Failure, Outcome, Planned } from "../../domain/action.ts";
+import type { ActionContext, ChangeAction, Failure, Outcome, Planned, Restacked } from "../../domain/action.ts";
 import { lasting, passing } from "../failure.ts";
 import { shorten } from "../postgres/query-text.ts";
 import { isSecretName } from "../redact.ts";
@@ -69,6 +69,7 @@ export function systemdSetEnvironment(
     summary: "Sets environment variables of a service for its next start.",
     input,
     kind: "change",
+    onHost: true,
     risk: "high",
     repeat: "safe",
     plan: (input, context) =>
@@ -77,6 +78,7 @@ export function systemdSetEnvironment(
       within(plan.unit, namesOf(plan), context, (inHand) => apply(plan, inHand, folders, context)),
     revert: (plan, context) =>
       within(plan.unit, namesOf(plan), context, (inHand) => revert(plan, inHand, folders, context)),
+    restack,
   };
 }
 
@@ -157,6 +159,40 @@ async function revert(
   const changed = await isAsPlanned(changes);
   if (changed) return changed;
   return await write(plan, changes, inHand, context, () => []);
+}
+
+/** Variable by variable: each is in the hands of whoever set it last. */
+function restack(lower: EnvironmentPlan, upper: EnvironmentPlan): Restacked<EnvironmentPlan> {
+  if (lower.unit !== upper.unit || lower.until !== upper.until) return { lower, upper };
+  const of = (plan: EnvironmentPlan) => new Map(plan.variables.map((variable) => [variable.name, variable]));
+  const [below, above] = [of(lower), of(upper)];
+  // A variable that was found as it is to become has the same value before it in both.
+  const isSame = (low: PlannedVariable, high: PlannedVariable) =>
+    low.value === high.value && low.before === high.before;
+  const isTakenOver = (low: PlannedVariable) => {
+    const high = above.get(low.name);
+    return high !== undefined && (high.before === low.value || isSame(low, high));
+  };
+  return {
+    lower: withOnly(lower, (low) => !isTakenOver(low)),
+    upper: {
+      ...upper,
+      variables: upper.variables.map((high) => {
+        const low = below.get(high.name);
+        return low && isTakenOver(low) ? { ...high, before: low.before } : high;
+      }),
+    },
+    upperFirst: withOnly(upper, (high) => {
+      const low = below.get(high.name);
+      return !low || !isSame(low, high);
+    }),
+  };
+}
+
+/** The plan without the variables that do not belong to it; null where none is left. */
+function withOnly(plan: EnvironmentPlan, belongs: (variable: PlannedVariable) => boolean): EnvironmentPlan | null {
+  const variables = plan.variables.filter(belongs);
+  return variables.length > 0 ? { ...plan, variables } : null;
 }
 
 /** Writes all files, has systemd read them, and looks whether they count; puts everything back where they do not. */

@@ -41,6 +41,7 @@ export function systemdStatus(settings: SystemdSettings): ObserveAction<Input, O
     summary: "Reads what systemd says about a unit.",
     input,
     kind: "observe",
+    onHost: true,
     output,
     observe: (input, context) =>
       withUnit(context, settings, input.unit, async ({ state }) => {

@@ -123,3 +123,26 @@ test("a role whose own setting would win is refused, and so is a database of som
     reason: expect.stringContaining("does not own the database"),
   });
 });
+
+test("two of them are put back one by one, in both orders, and the last one makes it writable", async () => {
+  const apply = async () => {
+    const planned = await planOf(readOnly, { graceSeconds: 0 }, shop.target);
+    if (planned.status !== "planned") throw new Error(planned.reason);
+    expect(await readOnly.apply(planned.plan, contextFor(shop.target))).toMatchObject({ status: "done" });
+    return planned.plan;
+  };
+  await shop.admin(`ALTER DATABASE ${shop.database} SET default_transaction_read_only = off`);
+  const [first, second] = [await apply(), await apply()];
+  // Whichever is put back first gives way, and nothing is done.
+  expect(readOnly.restack?.(first, second)).toEqual({ lower: null, upper: second, upperFirst: null });
+  expect(await mayWrite()).toBe(false);
+  for (const last of [first, second]) {
+    await readOnly.revert?.(last, contextFor(shop.target));
+    expect(await settings()).toEqual([{ setconfig: ["default_transaction_read_only=off"] }]);
+    await apply();
+  }
+  expect(readOnly.restack?.({ ...first, database: "other" }, second)).toEqual({
+    lower: { ...first, database: "other" },
+    upper: second,
+  });
+});

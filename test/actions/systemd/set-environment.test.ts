@@ -163,6 +163,66 @@ systemdService.describe("systemd.set-environment", () => {
     expect(await seen()).toMatchObject({ MODE: "ok" });
   });
 
+  test("two that set one variable are put back one by one, in both orders", async () => {
+    const restack = action().restack;
+    if (!restack) throw new Error("it does not stack");
+    const revert = async (plan: EnvironmentPlan | null) =>
+      plan && expect(await action().revert?.(plan, context())).toMatchObject({ status: "done" });
+    const before = await state();
+
+    // The lower one first: MODE stays with the upper one, which puts back what was there before both.
+    const first = await set({ MODE: "one", CACHE_TIMEOUT: "1" });
+    const second = await set({ MODE: "two", GREETING: "hello" });
+    const third = await set({ MODE: "three" });
+    const { lower, upper } = restack(first, second);
+    expect(lower?.variables.map(({ name }) => name)).toEqual(["CACHE_TIMEOUT"]);
+    await revert(lower);
+    expect(await seen()).toMatchObject({ MODE: "three", GREETING: "hello" });
+    expect(await seen()).not.toHaveProperty("CACHE_TIMEOUT");
+    // And one in the middle.
+    const middle = restack(upper, third);
+    expect(middle.lower?.variables.map(({ name }) => name)).toEqual(["GREETING"]);
+    await revert(middle.lower);
+    await revert(middle.upper);
+    expect(await state()).toEqual(before);
+
+    // The upper one first.
+    const low = await set({ MODE: "one" });
+    const high = await set({ MODE: "two" });
+    await revert(restack(low, high).upperFirst ?? null);
+    expect(await seen()).toMatchObject({ MODE: "one" });
+    await revert(low);
+    expect(await state()).toEqual(before);
+  });
+
+  test("what two set to the same value stays until both are put back", async () => {
+    const restack = action().restack;
+    if (!restack) throw new Error("it does not stack");
+    const first = await set({ MODE: "one" });
+    const second = await set({ MODE: "one", GREETING: "hello" });
+    const { lower, upper, upperFirst } = restack(first, second);
+    expect(lower).toBeNull();
+    expect(upper).toEqual(second);
+    expect(upperFirst?.variables.map(({ name }) => name)).toEqual(["GREETING"]);
+  });
+
+  test("those of another unit, of another variable or of another lifetime do not stack", async () => {
+    const variable = (name: string) => ({ name, value: "1", before: null });
+    const plan = (over: Partial<EnvironmentPlan>): EnvironmentPlan => ({
+      unit,
+      until: "reboot",
+      variables: [variable("MODE")],
+      ...over,
+    });
+    for (const upper of [
+      plan({ unit: "other.service" }),
+      plan({ until: "durable" }),
+      plan({ variables: [variable("GREETING")] }),
+    ]) {
+      expect(action().restack?.(plan({}), upper)).toMatchObject({ lower: plan({}), upper });
+    }
+  });
+
   test("what somebody else has changed since is neither applied over nor reverted", async () => {
     const first = await set({ MODE: "one" });
     await set({ MODE: "two" });
