@@ -97,8 +97,10 @@ export function createClicks(parts: {
     const decision = click.kind;
     const approval = await world.approval(click.approval);
     if (approval === null) return noSuchApproval(click, signal);
-    // It was counted, and the process stopped before it could note that.
-    if (swept && approval.decisions.some((one) => one.by === by && one.decision === decision)) return;
+    // It was counted, and whoever did that stopped, or was too slow, before it could be noted.
+    const hasCounted = ({ decisions }: Approval) =>
+      swept && decisions.some((one) => one.by === by && one.decision === decision);
+    if (hasCounted(approval)) return;
     const objection = await objectionTo(click, approval, true, signal);
     if (objection) return object(click, objection, signal);
     const reason = click.kind === "decline" ? click.reason : null;
@@ -113,6 +115,7 @@ export function createClicks(parts: {
       const more = tellCounted(answered.approval, world.whoIsWho);
       return more === null ? undefined : say(from, more, signal);
     }
+    if (answered.kind !== "not-found" && hasCounted(answered.approval)) return;
     return object(click, { reason: whyRefused(answered), said: tellRefused(answered, world.whoIsWho) }, signal);
   }
 

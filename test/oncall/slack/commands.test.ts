@@ -1,3 +1,5 @@
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { type SlackHouse, startSlackHouse } from "../../support/slack-house.ts";
 import { until } from "../../support/until.ts";
 
@@ -135,6 +137,14 @@ test("what somebody types comes back as code, without a live mention or link", a
 });
 
 test("an answer goes to Slack's own hosts only; where that fails, beside the channel's messages", async () => {
+  const paths: (string | undefined)[] = [];
+  const stranger = createServer((request, response) => {
+    paths.push(request.url);
+    response.end("ok");
+  });
+  await new Promise<void>((listening) => stranger.listen(0, "127.0.0.1", listening));
+  const { port } = stranger.address() as AddressInfo;
+  const slack = new URL(house.slack.apiUrl);
   const fields = {
     command: "/paramedic",
     text: "runs",
@@ -143,16 +153,25 @@ test("an answer goes to Slack's own hosts only; where that fails, beside the cha
     channel_id: house.slack.ops,
     trigger_id: "1.2.3",
   };
-  for (const response_url of [
-    `${house.origin}/hook`,
-    "https://hooks.slack.com.example.org/x",
+  const addresses = [
+    `http://127.0.0.1:${port}/hook`,
+    `http://${slack.host}@127.0.0.1:${port}/user`,
+    `http://hooks.slack.com@127.0.0.1:${port}/user`,
     "file:///etc/passwd",
     "x",
-  ]) {
-    const before = house.slack.ephemerals.length;
-    await house.slack.post(new URLSearchParams({ ...fields, response_url }).toString());
-    const said = await until(() => house.slack.ephemerals[before]);
-    expect(said).toMatchObject({ by: "chat.postEphemeral", user: "U0SCREEN", text: "There are no runs yet." });
+    // Ours to ask, and it has no such answer.
+    `${slack.origin}/actions/none`,
+  ];
+  try {
+    for (const response_url of addresses) {
+      const before = house.slack.ephemerals.length;
+      await house.slack.post(new URLSearchParams({ ...fields, response_url }).toString());
+      const said = await until(() => house.slack.ephemerals[before]);
+      expect(said).toMatchObject({ by: "chat.postEphemeral", user: "U0SCREEN", text: "There are no runs yet." });
+    }
+    expect(paths).toEqual([]);
+  } finally {
+    stranger.close();
   }
 });
 

@@ -1,31 +1,36 @@
-/** Whose workspace it is: asked for until Slack says it, at once where somebody clicks. */
+import type { Origin } from "../../../src/oncall/slack/click.ts";
+import { whyOutsider } from "../../../src/oncall/slack/own-team.ts";
 
-import { createOwnTeam } from "../../../src/oncall/slack/own-team.ts";
-import { type SlackDouble, startSlackDouble } from "../../support/slack-double.ts";
-import { until } from "../../support/until.ts";
-import { callsOf } from "./told.ts";
+const from = (over: Partial<Origin>): Origin => ({
+  user: "U1",
+  userTeam: "T1",
+  team: "T1",
+  enterprise: null,
+  app: "A1",
+  channel: "C1",
+  ts: "1.2",
+  ...over,
+});
+const alone = { id: "T1", enterprise: null };
+const inGrid = { id: "T1", enterprise: "E1" };
 
-let slack: SlackDouble;
-const ended = new AbortController();
-const log = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined };
-
-beforeEach(async () => {
-  slack = await startSlackDouble();
+test.each([
+  ["of the workspace", from({}), alone],
+  ["whose payload names only the workspace", from({ userTeam: null }), alone],
+  ["whose payload names only the person's workspace", from({ team: null }), alone],
+  ["of the workspace, in a Grid", from({ enterprise: "E1" }), inGrid],
+  ["whom Slack knows by the Grid", from({ userTeam: "E1", team: null, enterprise: "E1" }), inGrid],
+])("somebody %s is ours", (_who, origin, own) => {
+  expect(whyOutsider(origin, own)).toBeNull();
 });
 
-afterEach(async () => {
-  ended.abort();
-  await slack.stop();
-});
-
-test("a click that comes after Slack was away asks at once, and does not wait for the next time", async () => {
-  slack.fail("auth.test", { status: 503 });
-  const team = createOwnTeam(callsOf(slack), log);
-  const asking = team.ask(ended.signal);
-  // The pauses are now 4 seconds and more.
-  await until(() => slack.calls("auth.test").length === 3);
-  expect(await team.known(100)).toBeNull();
-  slack.fail("auth.test", null);
-  expect(await team.known(1_000)).toMatchObject({ id: slack.teamId });
-  await asking;
+test.each([
+  ["from elsewhere", from({ userTeam: "T2" }), alone, "another workspace (T2)"],
+  ["who clicks elsewhere", from({ team: "T2" }), alone, "another workspace (T2)"],
+  ["of another workspace of the Grid", from({ userTeam: "T2", enterprise: "E1" }), inGrid, "another workspace (T2)"],
+  ["of another Grid", from({ enterprise: "E2" }), inGrid, "another organisation (E2)"],
+  ["of a Grid, where we are in none", from({ enterprise: "E2" }), alone, "another organisation (E2)"],
+  ["of no named workspace", from({ userTeam: null, team: null }), alone, "does not name"],
+])("somebody %s is not ours", (_who, origin, own, why) => {
+  expect(whyOutsider(origin, own)).toContain(why);
 });
