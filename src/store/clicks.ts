@@ -13,6 +13,8 @@ export interface Clicks {
 
 /** After this time, whoever stored a click is not coming back to it. */
 const leftAfterSeconds = 10;
+/** For how long a handled click is kept, to tell it from one that Slack delivers once more. */
+const keptDays = 7;
 
 export function createClicks(database: Database): Clicks {
   const { people } = database;
@@ -35,6 +37,8 @@ export function createClicks(database: Database): Clicks {
          RETURNING key, click`,
         [leaseMs / 1000, leftAfterSeconds],
       );
+      // What was made of it is in the run's history.
+      await people.query(`DELETE FROM paramedic.clicks WHERE handled_at < now() - interval '${keptDays} days'`);
       return rows;
     },
     handled: async (key) => {

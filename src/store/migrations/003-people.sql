@@ -53,4 +53,5 @@ CREATE TABLE paramedic.clicks (
   lease_until timestamptz,
   handled_at  timestamptz
 );
+CREATE INDEX clicks_handled ON paramedic.clicks (handled_at) WHERE handled_at IS NOT NULL;
 CREATE INDEX clicks_unhandled ON paramedic.clicks (received_at) WHERE handled_at IS NULL;

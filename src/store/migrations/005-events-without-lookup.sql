@@ -1,0 +1,3 @@
+-- Every statement that adds events finds or makes their run in the same breath, and runs are never deleted. To look it up
+-- once more for each event was a third of what storing them took.
+ALTER TABLE paramedic.run_events DROP CONSTRAINT run_events_run_id_fkey;
