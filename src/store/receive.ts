@@ -414,8 +414,10 @@ async function tellRuns(client: pg.PoolClient, episodes: readonly string[]): Pro
   );
   await client.query(
     `UPDATE paramedic.mitigations m SET revert_at = now(), reason = 'the alert resolved'
-     FROM paramedic.runs r
-     WHERE r.episode_id = ANY($1::uuid[]) AND m.run_id = r.id AND m.on_resolved AND m.state = 'in-force'`,
+     FROM (SELECT i.id FROM paramedic.mitigations i JOIN paramedic.runs r ON r.id = i.run_id
+           WHERE r.episode_id = ANY($1::uuid[]) AND i.on_resolved AND i.state = 'in-force'
+           ORDER BY i.id FOR UPDATE OF i) AS over
+     WHERE m.id = over.id`,
     [episodes],
   );
   // Whether a run was handed over is asked anew: by now its row is ours, and before it may have been its worker's.

@@ -54,45 +54,60 @@ interface DueRow {
   readonly history: readonly object[];
 }
 
-/** Locks the run before its mitigation, as everybody does who changes both. */
-async function nextDue(client: pg.PoolClient): Promise<DueRow | null> {
-  const { rows: candidates } = await client.query<{ id: string }>(
-    `SELECT m.id FROM paramedic.mitigations m JOIN paramedic.runs r ON r.id = m.run_id
+interface OtherRow {
+  readonly id: string;
+  readonly plan: Json;
+  readonly state: string;
+}
+
+/**
+ * The next one that is due, and all of the same thing beside it. The run is locked before the mitigations, as everybody
+ * does who changes both, and these in the order of their ids.
+ */
+async function nextDue(
+  client: pg.PoolClient,
+): Promise<{ readonly due: DueRow; readonly others: readonly OtherRow[] } | null> {
+  const { rows: candidates } = await client.query<{ id: string; lock_key: string; action: string }>(
+    `SELECT m.id, m.lock_key, m.action FROM paramedic.mitigations m JOIN paramedic.runs r ON r.id = m.run_id
      WHERE m.state = 'in-force' AND m.revert_at <= now()
      ORDER BY m.revert_at LIMIT 1 FOR NO KEY UPDATE OF r SKIP LOCKED`,
+  );
+  const candidate = candidates[0];
+  if (!candidate) return null;
+  const { id, lock_key: lockKey, action } = candidate;
+  const { rows: all } = await client.query<OtherRow>(
+    `SELECT id, plan, state FROM paramedic.mitigations
+     WHERE lock_key = $1 AND action = $2 AND state <> 'reverted' ORDER BY id FOR UPDATE`,
+    [lockKey, action],
   );
   const { rows } = await client.query<DueRow>(
     `SELECT m.id, m.run_id, r.playbook, r.playbook_hash, r.target, m.lock_key, m.step, m.action, m.plan, m.effects,
        m.decided_by, m.reason,
        (SELECT json_agg(e.event ORDER BY e.seq) FROM paramedic.run_events e WHERE e.run_id = r.id) AS history
      FROM paramedic.mitigations m JOIN paramedic.runs r ON r.id = m.run_id
-     WHERE m.id = ANY($1::uuid[]) AND m.state = 'in-force' AND m.revert_at <= now() FOR UPDATE OF m`,
-    [candidates.map(({ id }) => id)],
+     WHERE m.id = $1 AND m.state = 'in-force' AND m.revert_at <= now()`,
+    [id],
   );
-  return rows[0] ?? null;
+  return rows[0] ? { due: rows[0], others: all.filter((one) => one.id !== id) } : null;
 }
 
 /** Starts the run that puts it back; null where nothing of it is left to put back, or another one is being put back. */
 async function revertOne(
   client: pg.PoolClient,
-  due: DueRow,
+  { due, others }: { readonly due: DueRow; readonly others: readonly OtherRow[] },
   restack: Restack,
   runId: string,
   now: number,
 ): Promise<{ readonly started: string | null }> {
-  // Ids are UUIDv7: what was applied later has a greater one. What failed to be put back is still there.
-  const { rows: others } = await client.query<{ id: string; plan: Json; state: string; above: boolean }>(
-    `SELECT id, plan, state, id > $3 AS above FROM paramedic.mitigations
-     WHERE lock_key = $1 AND action = $2 AND id <> $3 AND state <> 'reverted' AND (id > $3 OR state IN ('in-force', 'reverting'))
-     ORDER BY id FOR UPDATE`,
-    [due.lock_key, due.action, due.id],
-  );
   if (others.some(({ state }) => state === "reverting")) {
     await client.query("UPDATE paramedic.mitigations SET revert_at = now() + interval '5 s' WHERE id = $1", [due.id]);
     return { started: null };
   }
+  // Ids are UUIDv7: what was applied later has a greater one. What failed to be put back is still there.
+  const above = others.filter(({ id }) => id > due.id);
+  const below = others.filter(({ id, state }) => id < due.id && state === "in-force");
   let left: Json | null = due.plan;
-  for (const { id, plan } of others.filter(({ above }) => above)) {
+  for (const { id, plan } of above) {
     if (left === null) break;
     const restacked = restack(due.action, left, plan);
     left = restacked.lower;
@@ -109,7 +124,7 @@ async function revertOne(
     );
     return { started: null };
   }
-  for (const { plan } of others.filter(({ above }) => !above)) {
+  for (const { plan } of below) {
     if (left === null) break;
     const { upperFirst } = restack(due.action, plan, left);
     if (upperFirst !== undefined) left = upperFirst;

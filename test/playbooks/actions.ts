@@ -2,6 +2,7 @@
 
 import * as z from "zod";
 import type { Action, ActionRegistry, ChangeAction, ObserveAction } from "../../src/domain/action.ts";
+import type { Json } from "../../src/domain/json.ts";
 import type { Target } from "../../src/domain/target.ts";
 import type { PlaybookWorld } from "../../src/playbooks/read-playbook.ts";
 
@@ -44,6 +45,11 @@ const all: readonly Action[] = [
     { risk: "low", repeat: "safe" },
   ),
   changes("systemd.restart", z.strictObject({ unit: z.string() }), { risk: "high", repeat: "once" }),
+  {
+    ...changes("postgres.read-only", nothing, { risk: "high", repeat: "safe" }),
+    revert: async () => ({ status: "done", result: null }),
+    restack: (lower: Json, upper: Json) => ({ lower, upper }),
+  },
   changes("postgres.restore", z.strictObject({ backup: z.string() }), { risk: "irreversible", repeat: "once" }),
 ];
 

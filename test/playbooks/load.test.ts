@@ -293,6 +293,26 @@ describe("one mistake, one message with its line", () => {
       "    do: postgres.activity\n    approval: always\n  - id: cancel",
       "9: postgres.activity only observes, so there is nothing to approve; leave approval out",
     ],
+    [
+      "    do: postgres.activity\n  - id: cancel",
+      "    do: postgres.activity\n    revert_after: 2h\n  - id: cancel",
+      "9: postgres.activity only observes, so there is nothing to put back; leave revert_after out",
+    ],
+    [
+      "    with:\n",
+      "    revert_after: 2h\n    with:\n",
+      "12: what postgres.cancel-queries changes cannot be put back; leave revert_after out",
+    ],
+    [
+      "    with:\n",
+      "    revert_on: resolved\n    with:\n",
+      "12: what postgres.cancel-queries changes cannot be put back; leave revert_on out",
+    ],
+    [
+      "    do: postgres.cancel-queries\n    with:\n      olderThanSeconds: 300\n",
+      "    do: postgres.read-only\n    revert_on: fixed\n",
+      "12: steps[1].revert_on must be resolved",
+    ],
     ["    with:\n", "    approval: sometimes\n    with:\n", "12: steps[1].approval must be by-risk, always or never"],
     ["    with:\n", "    timeout: 2d\n    with:\n", "12: steps[1].timeout is longer than 24 hours"],
     [
@@ -381,6 +401,29 @@ escalate: nobody
   ]);
   // One bad file never costs a good one.
   expect(playbooks.map(({ playbook }) => playbook.source)).toEqual([good]);
+});
+
+test("a step says when what it changed is put back", () => {
+  const step = (lines: string) =>
+    changed(
+      "    do: postgres.cancel-queries\n    with:\n      olderThanSeconds: 300\n",
+      `    do: postgres.read-only\n${lines}`,
+    );
+  const revertOf = (lines: string) => {
+    const compiled = compilePlaybook(step(lines), world);
+    if (!compiled.ok) throw new Error(JSON.stringify(compiled));
+    expect(compiled.problems).toEqual([]);
+    return (compiled.loaded.playbook.steps[1] as { revert?: unknown }).revert;
+  };
+  expect(revertOf("")).toBeNull();
+  expect(revertOf("    revert_after: 2h\n")).toEqual({ afterMs: 7_200_000, onResolved: false });
+  expect(revertOf("    revert_on: resolved\n")).toEqual({ afterMs: null, onResolved: true });
+  expect(revertOf("    revert_after: 2h\n    revert_on: resolved\n")).toEqual({ afterMs: 7_200_000, onResolved: true });
+
+  // Somebody who asks has no alert that could resolve.
+  const asked = step("    revert_on: resolved\n").replace("on:\n", "on:\n  request: true\n");
+  expect(problemsOf(asked)).toEqual([expect.stringMatching(/^heal.yaml:13: warning: where somebody asks for the run/)]);
+  expect(problemsOf(asked.replace("revert_on: resolved", "revert_on: resolved\n    revert_after: 2h"))).toEqual([]);
 });
 
 test("changing something without verify is a warning, and the playbook still loads", () => {

@@ -1,7 +1,14 @@
 /** A patient in memory: things that can be seen, changed and counted, so that tests can tell what was done and how often. */
 
 import { z } from "zod";
-import type { ActionContext, ActionRegistry, ChangeAction, ObserveAction, Outcome } from "../../src/domain/action.ts";
+import type {
+  Action,
+  ActionContext,
+  ActionRegistry,
+  ChangeAction,
+  ObserveAction,
+  Outcome,
+} from "../../src/domain/action.ts";
 
 /** Tests set its fields and read its counters. */
 export interface Patient {
@@ -20,6 +27,14 @@ export interface Patient {
   probe: "applied" | "not-applied" | "unknown";
   /** Whether an effect cures. */
   curable: boolean;
+  /** Where the patient lies; `patient.move` changes it for a time. */
+  bed: string;
+  /** Every move that took effect, there and back, in order. */
+  readonly moves: string[];
+  /** What a revert does before it takes effect; what it returns, if anything, is reported instead. */
+  onRevert: ((context: ActionContext) => Promise<Outcome | undefined> | Outcome | undefined) | null;
+  /** Whether the patient is sick again once moved back. */
+  relapses: boolean;
 }
 
 /** A sick patient with two things to change. */
@@ -35,13 +50,17 @@ export function createPatient(overrides: Partial<Patient> = {}): Patient {
     onPlan: null,
     probe: "unknown",
     curable: true,
+    bed: "ward",
+    moves: [],
+    onRevert: null,
+    relapses: false,
     ...overrides,
   };
 }
 
 const none = z.strictObject({});
 
-/** `patient.look`, and `patient.heal` in the kinds that differ in risk and repeat. */
+/** `patient.look`, `patient.move`, which can be put back, and `patient.heal` in the kinds that differ in risk and repeat. */
 export function patientActions(patient: Patient): ActionRegistry {
   const look: ObserveAction<object, { sick: boolean; things: number }> = {
     name: "patient.look",
@@ -73,13 +92,52 @@ export function patientActions(patient: Patient): ActionRegistry {
     },
     probe: async () => patient.probe,
   });
-  const all = [
+  const all: Action[] = [
     look,
+    move(patient),
     heal("patient.heal", { risk: "low", repeat: "safe" }),
     heal("patient.heal-once", { risk: "low", repeat: "once" }),
     heal("patient.operate", { risk: "high", repeat: "once" }),
   ];
   return new Map(all.map((action) => [action.name, action]));
+}
+
+type Move = { readonly to: string; readonly from: string };
+
+/** Moves the patient to another bed, and back to where they lay before. */
+function move(patient: Patient): ChangeAction<{ bed: string }, Move> {
+  const go = (bed: string): Outcome => {
+    patient.bed = bed;
+    patient.moves.push(bed);
+    return { status: "done", result: { bed } };
+  };
+  return {
+    name: "patient.move",
+    summary: "Move the patient to another bed.",
+    kind: "change",
+    input: z.strictObject({ bed: z.string() }),
+    risk: "high",
+    repeat: "safe",
+    plan: async ({ bed }) => {
+      const effects = patient.bed === bed ? [] : [`move the patient from ${patient.bed} to ${bed}`];
+      return { status: "planned", plan: { to: bed, from: patient.bed }, effects };
+    },
+    apply: async ({ to }, context) => {
+      if (patient.onApply) return patient.onApply([to], context);
+      if (patient.curable) patient.sick = false;
+      return go(to);
+    },
+    revert: async ({ to, from }, context) => {
+      const instead = await patient.onRevert?.(context);
+      if (instead) return instead;
+      if (patient.relapses) patient.sick = true;
+      if (patient.bed === from) return { status: "done", result: { bed: from } };
+      if (patient.bed === to) return go(from);
+      return { status: "failed", reason: `the patient lies in ${patient.bed}, not in ${to}`, retryable: false };
+    },
+    restack: (lower, upper) =>
+      upper.from === lower.to ? { lower: null, upper: { ...upper, from: lower.from } } : { lower, upper },
+  };
 }
 
 /** What an apply does to the patient. */

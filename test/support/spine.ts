@@ -12,6 +12,7 @@ import { createLeases, type Leases } from "../../src/playbooks/leases.ts";
 import { createLibrary } from "../../src/playbooks/library.ts";
 import { compilePlaybook, type LoadedPlaybook, loadPlaybooks } from "../../src/playbooks/load.ts";
 import { createMatchIndex } from "../../src/playbooks/match.ts";
+import { restackBy } from "../../src/playbooks/revert.ts";
 import type { World } from "../../src/playbooks/world.ts";
 import { createAppend } from "../../src/store/append.ts";
 import { type Approvals, createApprovals } from "../../src/store/approvals.ts";
@@ -19,6 +20,7 @@ import { createClaims } from "../../src/store/claim.ts";
 import { connect, type Database } from "../../src/store/connect.ts";
 import { createDue } from "../../src/store/due.ts";
 import { migrate } from "../../src/store/migrate.ts";
+import { createMitigations, type Mitigations } from "../../src/store/mitigations.ts";
 import { isOutage } from "../../src/store/outage.ts";
 import { createPlaybookVersions } from "../../src/store/playbook-versions.ts";
 import { createReadRails } from "../../src/store/rails.ts";
@@ -47,6 +49,7 @@ export interface Spine {
   readonly approvals: Approvals;
   readonly requests: Requests;
   readonly switches: Switches;
+  readonly mitigations: Mitigations;
   readonly worker: SpineWorker;
   /** Runs that were hinted at, in order. */
   readonly hinted: string[];
@@ -63,6 +66,8 @@ export interface Spine {
   ): Promise<string>;
   /** Drives the run whenever it is due until it ends, or waits for what only others can give. */
   settle(runId: string): Promise<RunRow>;
+  /** Starts the runs of the mitigations that are due, as every worker does; returns their ids. */
+  revertDue(): Promise<readonly string[]>;
   row(runId: string): Promise<RunRow>;
   events(runId: string): Promise<readonly RunEvent[]>;
   close(): Promise<void>;
@@ -156,6 +161,7 @@ export async function createSpine(options: SpineOptions = {}): Promise<Spine> {
   });
   const reads = createReads(database);
   const requests = createRequests(database, Date.now);
+  const mitigations = createMitigations(database, newId, Date.now);
   const due = createDue(database);
   const hinted: string[] = [];
   const errors: string[] = [];
@@ -164,7 +170,8 @@ export async function createSpine(options: SpineOptions = {}): Promise<Spine> {
 
   function newWorker(overrides: Partial<World> = {}, leaseMs = options.leaseMs ?? 30_000): SpineWorker {
     names += 1;
-    const claims = createClaims(database, { worker: `worker-${names}`, leaseMs });
+    const { host = null, hostWaitMs = 60_000 } = overrides;
+    const claims = createClaims(database, { worker: `worker-${names}`, leaseMs, host, hostWaitMs });
     const leases = createLeases({ leaseMs, extend: claims.extend, onLost: () => {} });
     const soft = new AbortController();
     const hard = new AbortController();
@@ -227,6 +234,8 @@ export async function createSpine(options: SpineOptions = {}): Promise<Spine> {
     approvals: createApprovals(database),
     requests,
     switches: createSwitches(database),
+    mitigations,
+    revertDue: () => mitigations.revertDue(restackBy(actions)),
     worker,
     hinted,
     errors,
