@@ -7,8 +7,11 @@ import { clearCache } from "./django/clear-cache.ts";
 import { migrate } from "./django/migrate.ts";
 import { report } from "./django/report.ts";
 import { warmCaches } from "./django/warm-caches.ts";
+import { deleteOld } from "./files/delete-old.ts";
+import { diskUsage } from "./files/disk-usage.ts";
 import { httpGet } from "./http/get.ts";
 import { httpPost } from "./http/post.ts";
+import { logsErrors } from "./logs/errors.ts";
 import { notifySend, type SendSettings } from "./notify/send.ts";
 import { postgresActions } from "./postgres/postgres-actions.ts";
 import { prometheusQuery } from "./prometheus/query.ts";
@@ -36,6 +39,9 @@ export function createActions(settings: ActionSettings): ActionRegistry {
   const actions: readonly Action[] = [
     httpGet,
     httpPost,
+    logsErrors,
+    diskUsage,
+    deleteOld,
     ...postgresActions,
     prometheusQuery(settings.prometheusUrl),
     notifySend(settings.slack ?? null),

@@ -6,6 +6,7 @@ import type { ApprovalDemands } from "../domain/approval-demands.ts";
 import type { Target } from "../domain/target.ts";
 import { buildDjango, djangoSchema } from "./django-schema.ts";
 import { duration, ownName, someOf, text, whole } from "./fields.ts";
+import { buildDeploy, buildLogs, checkDeploy, deploySchema, filesSchema, logsSchema } from "./host-schema.ts";
 import { buildHttp, httpSchema } from "./http-schema.ts";
 import { buildPostgres, postgresSchema } from "./postgres-schema.ts";
 import type { SecretField } from "./secret-field.ts";
@@ -29,18 +30,23 @@ const approvalDemands = z
 
 /** A target as it stands below its name. */
 export function targetSchema(secret: SecretField) {
-  return z.strictObject({
-    host: text
-      .refine((value) => /^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$/.test(value), { error: "must be a host name" })
-      .optional(),
-    labels: z.record(labelName, someOf(text)).optional(),
-    approvals: approvalDemands.optional(),
-    postgres: postgresSchema(secret).optional(),
-    redis: z.strictObject({ url: secret("url", ["redis:", "rediss:"]), keyPatterns: someOf(keyPattern) }).optional(),
-    systemd: systemdSchema.optional(),
-    django: djangoSchema(secret).optional(),
-    http: httpSchema.optional(),
-  });
+  return z
+    .strictObject({
+      host: text
+        .refine((value) => /^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$/.test(value), { error: "must be a host name" })
+        .optional(),
+      labels: z.record(labelName, someOf(text)).optional(),
+      approvals: approvalDemands.optional(),
+      postgres: postgresSchema(secret).optional(),
+      redis: z.strictObject({ url: secret("url", ["redis:", "rediss:"]), keyPatterns: someOf(keyPattern) }).optional(),
+      systemd: systemdSchema.optional(),
+      django: djangoSchema(secret).optional(),
+      http: httpSchema.optional(),
+      logs: logsSchema.optional(),
+      files: filesSchema.optional(),
+      deploy: deploySchema.optional(),
+    })
+    .superRefine(checkDeploy);
 }
 
 type ParsedTarget = z.output<ReturnType<typeof targetSchema>>;
@@ -59,6 +65,9 @@ export function buildTarget(name: string, parsed: ParsedTarget): Target {
     ...(parsed.systemd && { systemd: buildSystemd(parsed.systemd) }),
     ...(parsed.django && { django: buildDjango(parsed.django) }),
     ...(parsed.http && { http: buildHttp(parsed.http) }),
+    ...(parsed.logs && { logs: buildLogs(parsed.logs) }),
+    ...(parsed.files && { files: parsed.files }),
+    ...(parsed.deploy && { deploy: buildDeploy(parsed.deploy) }),
   };
 }
 

@@ -19,6 +19,37 @@ export interface Target {
   readonly systemd?: SystemdTarget;
   readonly django?: DjangoTarget;
   readonly http?: HttpTarget;
+  readonly logs?: LogsTarget;
+  readonly files?: FilesTarget;
+  readonly deploy?: DeployTarget;
+}
+
+/** The log files of a target. */
+export interface LogsTarget {
+  /** Absolute, with wildcards in the name only: `/var/log/shop/*.log`. Never empty. */
+  readonly files: readonly string[];
+  /** The zone of times that are written without one; that of this host where left out. */
+  readonly timeZone?: string;
+}
+
+/** The folders of a target in which old files may be deleted. */
+export interface FilesTarget {
+  /** Absolute. Never empty, and never a folder of the system. */
+  readonly folders: readonly string[];
+}
+
+/** How a target's code is deployed: a git checkout, and what has to happen after another version was checked out. */
+export interface DeployTarget {
+  /** The folder of the checkout. */
+  readonly checkout: string;
+  /** Which tags are versions: a pattern such as `v*`. */
+  readonly tags: string;
+  /** The program and its arguments that install what the checked-out version needs. Left out: nothing does. */
+  readonly dependencies?: readonly string[];
+  /** The caches of the Django project that are cleared. */
+  readonly caches: readonly string[];
+  /** The units that are restarted at the end, in this order; each is one of `systemd.units`. */
+  readonly restart: readonly string[];
 }
 
 /** The HTTP server of a target and what may be sent there. */
