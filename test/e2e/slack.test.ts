@@ -129,6 +129,7 @@ alertmanagerService.describe("from a real Alertmanager over Slack to the patient
     );
     expect(messagesAbout(callers, run)).toEqual([message]);
     expect(callers.slack.thread(message).length).toBeLessThan(8);
+    await until(() => callers.slack.messages("#changes").length === 2, { what: "the closing line" });
     const [announced, closing] = callers.slack.messages("#changes");
     expect(announced && shownBy(announced)).toMatch(/^About to change shop: cancel pid/);
     expect(closing && shownBy(closing)).toMatch(/^Fixed: asks on shop/);
