@@ -11,6 +11,7 @@ import { drain, drainWithoutRedis } from "./drain.ts";
 import { footprint } from "./footprint.ts";
 import { type Ground, prepareGround } from "./ground.ts";
 import { latency, latencyWithoutRedis } from "./latency.ts";
+import { logs } from "./logs.ts";
 import { match } from "./match.ts";
 import { restart } from "./restart.ts";
 import type { Row } from "./row.ts";
@@ -26,6 +27,7 @@ const measurements: Readonly<Record<string, readonly ((ground: Ground) => Promis
   match: [match],
   "delete-keys": [deleteKeys],
   restart: [restart],
+  logs: [logs],
   scale: [scale],
   footprint: [footprint],
   "no-redis": [acceptWithoutRedis, drainWithoutRedis, latencyWithoutRedis],
