@@ -17,10 +17,10 @@ const leftAfterSeconds = 10;
 const keptDays = 7;
 
 export function createClicks(database: Database): Clicks {
-  const { people } = database;
+  const { people, clicks } = database;
   return {
     keep: async (key, click) => {
-      const { rowCount } = await people.query(
+      const { rowCount } = await clicks.query(
         "INSERT INTO paramedic.clicks (key, click) VALUES ($1, $2) ON CONFLICT (key) DO NOTHING",
         [key, click],
       );

@@ -1,4 +1,4 @@
-/** The connection pools to Paramedic's own Postgres: one for its work, a small one for people, each with deadlines. */
+/** The connection pools to Paramedic's own Postgres: one for its work, small ones for people and their clicks, each with deadlines. */
 
 import pg from "pg";
 
@@ -7,6 +7,8 @@ export interface Database {
   readonly pool: pg.Pool;
   /** For people: approvals, the kill switch and reads never queue behind a flood of alerts. */
   readonly people: pg.Pool;
+  /** For clicks that Slack waits for: to store one never queues behind what is made of those before it. */
+  readonly clicks: pg.Pool;
   close(): Promise<void>;
 }
 
@@ -35,12 +37,15 @@ export function connect(url: string, options: ConnectOptions = {}): Database {
     ...deadlines,
   });
   const people = new pg.Pool({ connectionString: url, application_name: "paramedic people", max: 4, ...deadlines });
-  for (const one of [pool, people]) one.on("error", onIdleError);
+  const clicks = new pg.Pool({ connectionString: url, application_name: "paramedic clicks", max: 2, ...deadlines });
+  const all = [pool, people, clicks];
+  for (const one of all) one.on("error", onIdleError);
   return {
     pool,
     people,
+    clicks,
     close: async () => {
-      await Promise.all([pool.end(), people.end()]);
+      await Promise.all(all.map((one) => one.end()));
     },
   };
 }
