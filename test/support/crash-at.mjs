@@ -11,7 +11,7 @@ import { loadConfig } from "../../dist/config/load.js";
 import { createLogger } from "../../dist/log.js";
 
 const { STOP_AT, STOP_BY = "SIGKILL" } = process.env;
-const [file, role] = process.argv.slice(2);
+const [file, role, host] = process.argv.slice(2);
 
 const pools = new Map();
 
@@ -95,9 +95,57 @@ function heal(name, traits, canTell = true) {
   };
 }
 
+/** Says where it was done. */
+function touch(name, traits) {
+  return {
+    name,
+    summary: "Leaves the mark of the process that did it.",
+    kind: "observe",
+    ...traits,
+    input: z.strictObject({ mark: z.string(), ms: z.int().default(0) }),
+    output: z.object({ pid: z.int() }),
+    observe: async ({ mark, ms }, context) => {
+      await send(context, "INSERT INTO touches (target, pid, mark) VALUES ($1, $2, $3)", [process.pid, mark]);
+      await pause(ms, context);
+      return { status: "observed", output: { pid: process.pid } };
+    },
+  };
+}
+
+async function bedOf(context) {
+  const { rows } = await send(context, "SELECT bed FROM moves WHERE target = $1 ORDER BY id DESC LIMIT 1", []);
+  return rows[0]?.bed ?? "ward";
+}
+
+async function moveTo(bed, context) {
+  if ((await bedOf(context)) !== bed)
+    await send(context, "INSERT INTO moves (target, pid, bed) VALUES ($1, $2, $3)", [process.pid, bed]);
+  return { status: "done", result: { bed } };
+}
+
+const move = {
+  name: "ward.move",
+  summary: "Moves the patient to another bed for a time.",
+  kind: "change",
+  risk: "low",
+  repeat: "safe",
+  input: z.strictObject({ bed: z.string() }),
+  plan: async ({ bed }, context) => {
+    const from = await bedOf(context);
+    return { status: "planned", plan: { bed, from }, effects: from === bed ? [] : [`move from ${from} to ${bed}`] };
+  },
+  apply: ({ bed }, context) => moveTo(bed, context),
+  revert: ({ from }, context) => moveTo(from, context),
+  restack: (lower, upper) => ({ lower: null, upper: { ...upper, from: lower.from } }),
+};
+
 const all = [
   look,
   nap,
+  touch("ward.touch", {}),
+  touch("ward.touch-at-host", { onHost: true }),
+  move,
+  heal("ward.heal-at-host", { risk: "low", repeat: "safe", onHost: true }),
   heal("ward.heal", { risk: "low", repeat: "safe" }),
   heal("ward.heal-once", { risk: "low", repeat: "once" }),
   heal("ward.heal-blind", { risk: "low", repeat: "once" }, false),
@@ -118,7 +166,7 @@ if ("problems" in loaded) throw new Error(JSON.stringify(loaded.problems));
 const { config } = loaded;
 const log = createLogger({ level: config.log.level, secrets: config.secrets });
 const actions = new Map(all.map((action) => [action.name, action]));
-const app = await startApp(config, { role, host: null, log, actions, reached });
+const app = await startApp(config, { role, host: host ?? null, log, actions, reached });
 log.info({ url: app.url }, "Paramedic is up");
 process.once("SIGTERM", async () => {
   await app.stop();

@@ -17,6 +17,7 @@ export const tokens = {
 };
 
 export interface ServiceTarget {
+  readonly host?: string;
   readonly labels: Readonly<Record<string, readonly string[]>>;
   readonly postgres: { readonly url: string; readonly users: readonly string[]; readonly databases: readonly string[] };
 }
@@ -34,8 +35,11 @@ export interface ServiceOptions {
     readonly drain?: string;
     readonly reconcileEvery?: string;
     readonly concurrency?: number;
+    readonly hostWait?: string;
   };
   readonly role?: "all" | "receiver" | "worker";
+  /** The host whose steps it serves too; left out: none. */
+  readonly host?: string;
   /** `counting`: the same service with the actions of crash-at.mjs. */
   readonly program?: "paramedic" | "counting";
   readonly env?: Readonly<Record<string, string>>;
@@ -98,6 +102,7 @@ export async function startService(options: ServiceOptions): Promise<Service> {
   const file = join(folder, "paramedic.yaml");
   const secrets = await writeConfiguration(options, folder, port);
   const role = options.role ?? "all";
+  const host = options.host === undefined ? [] : [options.host];
 
   async function launch(env: Readonly<Record<string, string>> = {}): Promise<Child> {
     const environment = {
@@ -111,8 +116,12 @@ export async function startService(options: ServiceOptions): Promise<Service> {
     };
     const spawned = { env: environment, cwd: folder };
     return options.program === "counting"
-      ? await startNode(join(__dirname, "crash-at.mjs"), [file, role], spawned)
-      : await startNode(join(dist, "cli.js"), ["serve", "--config", file, "--role", role], spawned);
+      ? await startNode(join(__dirname, "crash-at.mjs"), [file, role, ...host], spawned)
+      : await startNode(
+          join(dist, "cli.js"),
+          ["serve", "--config", file, "--role", role, ...host.flatMap((name) => ["--host", name])],
+          spawned,
+        );
   }
 
   let child = await launch();
@@ -196,11 +205,11 @@ async function writeConfiguration(
   };
   const targets: Record<string, object> = {};
   const names = new Map<string, string>();
-  for (const [name, { labels, postgres }] of Object.entries(options.targets)) {
+  for (const [name, { labels, postgres, host }] of Object.entries(options.targets)) {
     const variable = names.get(postgres.url) ?? `TARGET_URL_${names.size}`;
     names.set(postgres.url, variable);
     secrets[variable] = postgres.url;
-    targets[name] = { labels, postgres: { ...postgres, url: { env: variable } } };
+    targets[name] = { ...(host && { host }), labels, postgres: { ...postgres, url: { env: variable } } };
   }
   const configuration = {
     listen: `127.0.0.1:${port}`,
