@@ -26,6 +26,7 @@ import { createMatchIndex } from "./playbooks/match.ts";
 import type { PlaybookWorld } from "./playbooks/read-playbook.ts";
 import { createRequestRun } from "./playbooks/request.ts";
 import { restackBy } from "./playbooks/revert.ts";
+import { scheduledPlaybooks } from "./playbooks/scheduled.ts";
 import type { Checkpoint, World } from "./playbooks/world.ts";
 import { type Backend, openBackend } from "./queue/backend.ts";
 import { createDispatch, type Dispatch } from "./queue/dispatch.ts";
@@ -46,6 +47,7 @@ import { createReadRails } from "./store/rails.ts";
 import { createReads } from "./store/reads.ts";
 import { createReceive } from "./store/receive.ts";
 import { createRequests } from "./store/requests.ts";
+import { createSchedules } from "./store/schedules.ts";
 import { createSwitches } from "./store/switches.ts";
 import { createReadiness } from "./telemetry/health.ts";
 import { createMetrics, type Metrics } from "./telemetry/metrics.ts";
@@ -176,6 +178,7 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
         metrics,
         stopSignals,
         mitigations,
+        playbooks: loaded.playbooks,
         actions: playbookWorld.actions,
         slack,
         nudge,
@@ -273,6 +276,8 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
 
 /** How often mitigations are looked for whose time is over. */
 const revertEveryMs = 1_000;
+/** How often schedules are looked at. */
+const scheduleEveryMs = 1_000;
 
 /** What drives runs in this process. */
 function startDriving(parts: {
@@ -286,6 +291,7 @@ function startDriving(parts: {
   readonly metrics: Metrics;
   readonly stopSignals: { readonly soft: AbortController; readonly hard: AbortController };
   readonly mitigations: Mitigations;
+  readonly playbooks: readonly LoadedPlaybook[];
   readonly actions: ActionRegistry;
   readonly slack: SlackParts | null;
   readonly nudge: () => void;
@@ -345,9 +351,24 @@ function startDriving(parts: {
     },
     (error) => log.warn({ err: error }, "could not look which mitigations are due; looking again"),
   );
+  const schedules = createSchedules(database);
+  const scheduled = scheduledPlaybooks(parts.playbooks, newId);
+  const scheduling = startRounds(
+    scheduleEveryMs,
+    async () => {
+      for (const one of scheduled) {
+        const ticked = await schedules.tick(one);
+        if (!ticked) continue;
+        if (ticked.run !== null) dispatch.hint([ticked.run]);
+        if (ticked.what === "started") log.info({ ...ticked }, "a scheduled run was started");
+        else log.warn({ ...ticked }, "an occurrence of a schedule was left out");
+      }
+    },
+    (error) => log.warn({ err: error }, "could not look which schedules are due; looking again"),
+  );
   return {
     stop: async () => {
-      await reverting.stop();
+      await Promise.all([reverting.stop(), scheduling.stop()]);
       await drainWithin(worker, config.worker.drainMs, stopSignals.hard, log);
       leases.stop();
     },

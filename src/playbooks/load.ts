@@ -8,12 +8,15 @@ import type { LoadedCheck, LoadedStep } from "./compile-step.ts";
 import type { Matcher } from "./matcher.ts";
 import type { LoadedNotify } from "./read-people.ts";
 import { type PlaybookProblem, type PlaybookWorld, readPlaybook } from "./read-playbook.ts";
+import type { Occurrences } from "./schedule.ts";
 
 /** A playbook with everything that is needed to run it, compiled. */
 export interface LoadedPlaybook {
   readonly playbook: Playbook;
   /** Null: alerts do not start it. */
   readonly matchers: readonly Matcher[] | null;
+  /** Null: it has no schedule. */
+  readonly occurrences: Occurrences | null;
   readonly steps: ReadonlyMap<string, LoadedStep>;
   /** In the order of `playbook.verify`. */
   readonly checks: readonly LoadedCheck[];

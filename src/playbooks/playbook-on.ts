@@ -1,9 +1,10 @@
 /** Checks what a playbook's `on` means: its matchers, and the inputs that requests give. */
 
 import type * as z from "zod";
-import type { InputDeclaration, Starts } from "../domain/playbook.ts";
+import type { InputDeclaration, Schedule, Starts } from "../domain/playbook.ts";
 import { wrongValue } from "./inputs.ts";
 import { type Matcher, parseMatchers, selectsEverything } from "./matcher.ts";
+import { compileSchedule, type Occurrences } from "./schedule.ts";
 import type { startsSchema } from "./schema.ts";
 import type { YamlPath } from "./yaml-source.ts";
 
@@ -11,6 +12,8 @@ export interface CompiledStarts {
   readonly on: Starts;
   /** Null: alerts do not start the playbook. */
   readonly matchers: readonly Matcher[] | null;
+  /** Null: it has no schedule. */
+  readonly occurrences: Occurrences | null;
 }
 
 /** What may start the playbook. Reports what is wrong with it; the path leads from `on` to it. */
@@ -18,28 +21,46 @@ export function compileStarts(
   raw: z.infer<typeof startsSchema>,
   report: (path: YamlPath, message: string) => void,
 ): CompiledStarts {
-  if (raw.schedule !== undefined || raw.timezone !== undefined) {
-    const key = raw.schedule !== undefined ? "schedule" : "timezone";
-    report([key], "schedules are not supported by this version; start the playbook by alerts or by request: true");
-  } else if (raw.alerts === undefined && raw.request === undefined) {
-    report([], "nothing starts this playbook; give it alerts, or request: true");
+  if (raw.alerts === undefined && raw.request === undefined && raw.schedule === undefined) {
+    report([], "nothing starts this playbook; give it alerts, a schedule, or request: true");
   }
+  const schedule = compileTimes(raw, report);
   if (raw.inputs !== undefined && raw.request === undefined) {
     report(["inputs"], "only requests give inputs; add request: true or leave inputs out");
   }
   const matchers = raw.alerts === undefined ? null : compileMatchers(raw.alerts, report);
   const inputs = Object.entries(raw.inputs ?? {}).map(([name, input]) => [name, declare(name, input, report)] as const);
   for (const [name, input] of inputs) {
-    if (raw.alerts === undefined || raw.request === undefined || !input.required) continue;
-    report(["inputs", name], `input '${name}' needs a default or required: false, since alerts give no inputs`);
+    if ((raw.alerts === undefined && raw.schedule === undefined) || raw.request === undefined || !input.required)
+      continue;
+    report(["inputs", name], `input '${name}' needs a default or required: false, since only requests give inputs`);
   }
   return {
     on: {
       alerts: raw.alerts ?? null,
       request: raw.request === undefined ? null : { inputs: Object.fromEntries(inputs) },
+      schedule: schedule?.schedule ?? null,
     },
     matchers,
+    occurrences: schedule?.occurrences ?? null,
   };
+}
+
+function compileTimes(
+  raw: z.infer<typeof startsSchema>,
+  report: (path: YamlPath, message: string) => void,
+): { readonly schedule: Schedule; readonly occurrences: Occurrences } | null {
+  const { schedule: cron, timezone = "UTC", missed = "skip" } = raw;
+  if (cron === undefined) {
+    for (const key of ["timezone", "missed"] as const) {
+      if (raw[key] !== undefined) report([key], `${key} is only for a schedule; add schedule or leave ${key} out`);
+    }
+    return null;
+  }
+  const compiled = compileSchedule(cron, timezone);
+  if (compiled.ok) return { schedule: { cron, timezone, missed }, occurrences: compiled.occurrences };
+  report([compiled.key], compiled.message);
+  return null;
 }
 
 function compileMatchers(

@@ -21,6 +21,7 @@ import {
 } from "./parse-part.ts";
 import { compileStarts } from "./playbook-on.ts";
 import { type LoadedNotify, type PeopleWorld, readPeople } from "./read-people.ts";
+import type { Occurrences } from "./schedule.ts";
 import { checkSchema, playbookFields, startsSchema, stepSchema } from "./schema.ts";
 import { readYaml, type YamlPath } from "./yaml-source.ts";
 
@@ -47,6 +48,7 @@ export interface ReadPlaybook {
     readonly playbook: Omit<Playbook, "hash" | "source">;
     readonly compiled: {
       readonly matchers: readonly Matcher[] | null;
+      readonly occurrences: Occurrences | null;
       readonly steps: ReadonlyMap<string, LoadedStep>;
       readonly checks: readonly LoadedCheck[];
       readonly notify: readonly LoadedNotify[];
@@ -89,6 +91,9 @@ function readParts(raw: Raw, name: string | undefined, reading: Reading): ReadPl
   const summary = readField(raw, "summary", reading);
   const starts = readStarts(raw, reading);
   const target = readTarget(raw, reading);
+  if (target !== null && "label" in target && starts?.on.schedule) {
+    reading.error(["target"], "a schedule has no alert whose label selects a target; name the target");
+  }
   const cooldown = readField(raw, "cooldown", reading);
   const budget = readField(raw, "budget", reading);
   const onResolved = readField(raw, "on_resolved", reading);
@@ -119,6 +124,7 @@ function readParts(raw: Raw, name: string | undefined, reading: Reading): ReadPl
     },
     compiled: {
       matchers: starts.matchers,
+      occurrences: starts.occurrences,
       steps: new Map(steps.map((loaded) => [loaded.step.id, loaded])),
       checks,
       notify,

@@ -120,10 +120,20 @@ export const startsSchema = z
       )
       .optional()
       .describe("What a request may give; conditions and with see it as inputs.<name>."),
-    schedule: text(200).optional().describe("Not there yet: a cron expression."),
-    timezone: text(100).optional().describe("Not there yet: the time zone of the schedule."),
+    schedule: text(200)
+      .optional()
+      .describe(
+        "A cron expression of five fields, such as 0 2 * * *: when it starts by itself, one run per occurrence.",
+      ),
+    timezone: text(100)
+      .optional()
+      .describe("The IANA time zone of the schedule, such as Europe/Berlin; UTC where left out."),
+    missed: z
+      .enum(["run", "skip"], { error: "must be run or skip" })
+      .optional()
+      .describe("What becomes of an occurrence that nobody was there for: skip (default), or run once, late."),
   })
-  .describe("What starts the playbook: alerts, requests, or both.");
+  .describe("What starts the playbook: alerts, requests, a schedule.");
 
 const targetSchema = z
   .union(
