@@ -401,7 +401,7 @@ async function tellRuns(client: pg.PoolClient, episodes: readonly string[]): Pro
      FROM paramedic.runs r JOIN paramedic.episodes e ON e.id = r.episode_id
      WHERE r.episode_id = ANY($1::uuid[]) AND (r.state <> 'ended' OR EXISTS (
        SELECT FROM paramedic.escalations x
-       WHERE x.run_id = r.id AND x.topic = 'handed-over' AND x.recovered_at IS NULL))`,
+       WHERE x.run_id = r.id AND NOT x.held AND x.recovered_at IS NULL))`,
     [episodes],
   );
   await appendFromOutside(
@@ -416,14 +416,14 @@ async function tellRuns(client: pg.PoolClient, episodes: readonly string[]): Pro
     `UPDATE paramedic.mitigations m SET revert_at = now(), reason = 'the alert resolved'
      FROM (SELECT i.id FROM paramedic.mitigations i JOIN paramedic.runs r ON r.id = i.run_id
            WHERE r.episode_id = ANY($1::uuid[]) AND i.on_resolved AND i.state = 'in-force'
-           ORDER BY i.id FOR UPDATE OF i) AS over
+           ORDER BY i.began_at, i.id FOR UPDATE OF i) AS over
      WHERE m.id = over.id`,
     [episodes],
   );
   // Whether a run was handed over is asked anew: by now its row is ours, and before it may have been its worker's.
   await client.query(
-    `UPDATE paramedic.escalations SET recheck_at = now(), rechecks = 0
-     WHERE run_id = ANY($1::uuid[]) AND topic = 'handed-over' AND recovered_at IS NULL`,
+    `UPDATE paramedic.escalations SET recheck_at = now(), recheck_host = NULL, rechecks = 0
+     WHERE run_id = ANY($1::uuid[]) AND NOT held AND recovered_at IS NULL`,
     [rows.map((row) => row.id)],
   );
 }

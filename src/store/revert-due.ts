@@ -58,11 +58,13 @@ interface OtherRow {
   readonly id: string;
   readonly plan: Json;
   readonly state: string;
+  /** Whether it was applied after the one that is due. */
+  readonly above: boolean;
 }
 
 /**
  * The next one that is due, and all of the same thing beside it. The run is locked before the mitigations, as everybody
- * does who changes both, and these in the order of their ids.
+ * does who changes both, and these in the order in which they began.
  */
 async function nextDue(
   client: pg.PoolClient,
@@ -76,9 +78,11 @@ async function nextDue(
   if (!candidate) return null;
   const { id, lock_key: lockKey, action } = candidate;
   const { rows: all } = await client.query<OtherRow>(
-    `SELECT id, plan, state FROM paramedic.mitigations
-     WHERE lock_key = $1 AND action = $2 AND state <> 'reverted' ORDER BY id FOR UPDATE`,
-    [lockKey, action],
+    `SELECT m.id, m.plan, m.state, (m.began_at, m.id) > (d.began_at, d.id) AS above
+     FROM paramedic.mitigations m, paramedic.mitigations d
+     WHERE d.id = $3 AND m.lock_key = $1 AND m.action = $2 AND m.state <> 'reverted'
+     ORDER BY m.began_at, m.id FOR UPDATE OF m`,
+    [lockKey, action, id],
   );
   const { rows } = await client.query<DueRow>(
     `SELECT m.id, m.run_id, r.playbook, r.playbook_hash, r.target, m.lock_key, m.step, m.action, m.plan, m.effects,
@@ -103,9 +107,9 @@ async function revertOne(
     await client.query("UPDATE paramedic.mitigations SET revert_at = now() + interval '5 s' WHERE id = $1", [due.id]);
     return { started: null };
   }
-  // Ids are UUIDv7: what was applied later has a greater one. What failed to be put back is still there.
-  const above = others.filter(({ id }) => id > due.id);
-  const below = others.filter(({ id, state }) => id < due.id && state === "in-force");
+  // What failed to be put back is still there; what is kept is no mitigation to those after it.
+  const above = others.filter((one) => one.above);
+  const below = others.filter((one) => !one.above && one.state === "in-force");
   let left: Json | null = due.plan;
   for (const { id, plan } of above) {
     if (left === null) break;
