@@ -1,6 +1,7 @@
 /** The explicit list of everything that Paramedic can do. */
 
 import type { Action, ActionRegistry } from "../domain/action.ts";
+import { deployRollback } from "./deploy/rollback.ts";
 import { archiveMetrics } from "./django/archive-metrics.ts";
 import { cleanupMetrics } from "./django/cleanup-metrics.ts";
 import { clearCache } from "./django/clear-cache.ts";
@@ -42,6 +43,7 @@ export function createActions(settings: ActionSettings): ActionRegistry {
     logsErrors,
     diskUsage,
     deleteOld,
+    deployRollback(bus),
     ...postgresActions,
     prometheusQuery(settings.prometheusUrl),
     notifySend(settings.slack ?? null),

@@ -3,7 +3,7 @@
  * group of its own that is killed whole when the time is up, the signal aborts or the call has ended.
  */
 
-import { type ChildProcess, spawn } from "node:child_process";
+import { spawn } from "node:child_process";
 import { stat } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import type { ActionContext, Failure, Outcome } from "../../domain/action.ts";
@@ -11,13 +11,12 @@ import { deadlineOf } from "../../domain/deadline.ts";
 import type { Json, JsonObject } from "../../domain/json.ts";
 import type { DjangoTarget } from "../../domain/target.ts";
 import { lasting, passing } from "../failure.ts";
+import { type End, endOf, killGroup } from "../program.ts";
 import { readableReason, secretsOf } from "./reason.ts";
 
 const script = fileURLToPath(new URL("./call.py", import.meta.url));
 const largestAnswerBytes = 2 * 1024 * 1024;
 const keptErrorBytes = 4_096;
-/** How long the output of an ended interpreter is waited for, where something that left its group holds it open. */
-const outputGraceMs = 500;
 const path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /** What call.py is to do: `do` names one of its functions. */
@@ -70,11 +69,7 @@ async function missingFolder(project: string): Promise<Failure | null> {
 }
 
 /** What is left of an interpreter that has ended. */
-interface Ended {
-  /** Why it could not be started; null where it was. */
-  readonly unstarted: string | null;
-  readonly code: number | null;
-  readonly endedBy: string | null;
+interface Ended extends End {
   readonly output: string;
   readonly tooLarge: boolean;
   /** The end of what it and the project printed. */
@@ -111,42 +106,6 @@ async function run(django: DjangoTarget, order: Order, signal: AbortSignal): Pro
   const end = await endOf(child);
   signal.removeEventListener("abort", kill);
   return { ...end, output: Buffer.concat(output).toString(), tooLarge: size > largestAnswerBytes, printed };
-}
-
-/** Waits for the end of the interpreter, ends what it has started, and waits for the rest of the output. */
-async function endOf(child: ChildProcess): Promise<Pick<Ended, "unstarted" | "code" | "endedBy">> {
-  const end = await new Promise<Pick<Ended, "unstarted" | "code" | "endedBy">>((resolve) => {
-    child.once("error", (error: NodeJS.ErrnoException) =>
-      resolve({ unstarted: error.code ?? "unknown error", code: null, endedBy: null }),
-    );
-    child.once("exit", (code, endedBy) => resolve({ unstarted: null, code, endedBy }));
-  });
-  if (end.unstarted === null) {
-    killGroup(child);
-    await closed(child);
-  }
-  for (const stream of [child.stdin, child.stdout, child.stderr]) stream?.destroy();
-  return end;
-}
-
-async function closed(child: ChildProcess): Promise<void> {
-  await new Promise<void>((resolve) => {
-    const timer = setTimeout(resolve, outputGraceMs);
-    child.once("close", () => {
-      clearTimeout(timer);
-      resolve();
-    });
-  });
-}
-
-/** The group has the interpreter's own id, since it was started detached. */
-function killGroup({ pid }: ChildProcess): void {
-  if (pid === undefined) return;
-  try {
-    process.kill(-pid, "SIGKILL");
-  } catch {
-    // ESRCH: nothing of the group is left.
-  }
 }
 
 interface Asked {

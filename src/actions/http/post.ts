@@ -4,6 +4,7 @@ import { createHash } from "node:crypto";
 import { z } from "zod";
 import type { ActionContext, ChangeAction, Failure, Outcome, Planned } from "../../domain/action.ts";
 import type { Json } from "../../domain/json.ts";
+import { canonical } from "../canonical.ts";
 import { exchange, placeOf, type Resolve } from "../exchange.ts";
 import { lasting } from "../failure.ts";
 import { redact } from "../redact.ts";
@@ -157,13 +158,4 @@ function keyOf(plan: PostPlan, { occasion = "" }: ActionContext): string {
     .update(`${occasion}\n${plan.path}\n${canonical(plan.body)}`)
     .digest("hex")
     .slice(0, 32);
-}
-
-/** A stored plan comes back with its keys in another order. */
-function canonical(value: Json): string {
-  return JSON.stringify(value, (_, inner: Json) =>
-    typeof inner === "object" && inner !== null && !Array.isArray(inner)
-      ? Object.fromEntries(Object.entries(inner).sort(([a], [b]) => (a < b ? -1 : 1)))
-      : inner,
-  );
 }

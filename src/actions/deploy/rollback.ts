@@ -1,0 +1,256 @@
+/** `deploy.rollback`: takes a target's checkout back to an earlier tag, with its migrations, dependencies, caches and units. */
+
+import { z } from "zod";
+import type { ActionContext, ChangeAction, Failure, Outcome, Planned } from "../../domain/action.ts";
+import type { DeployTarget } from "../../domain/target.ts";
+import { clearCache } from "../django/clear-cache.ts";
+import { type MigratePlan, migrate } from "../django/migrate.ts";
+import { lasting, passing } from "../failure.ts";
+import { redact } from "../redact.ts";
+import { systemdRestart } from "../systemd/restart.ts";
+import type { SystemdSettings } from "../systemd/with-unit.ts";
+import { type Difference, differenceTo, type Version, versionBefore } from "./difference.ts";
+import { type Checkout, deployOf, dirtiness, openCheckout } from "./git.ts";
+import { begin, digestOf, type Progress, type RollbackPlan, readProgress, writeProgress } from "./progress.ts";
+import { type Going, type Step, stepsOf } from "./steps.ts";
+
+const input = z.strictObject({
+  /** A tag before what is checked out; the nearest that the target's `deploy.tags` selects where left out. */
+  tag: z
+    .string()
+    .regex(/^[A-Za-z0-9][A-Za-z0-9._/-]{0,99}$/)
+    .refine((tag) => !/\.\.|\/\/|\/$|\.lock$/.test(tag), "must be the name of a tag")
+    .optional(),
+  /** Whether migrations that the tag does not have are unapplied, or the database is left as it is. */
+  migrations: z.enum(["unapply", "keep"]).default("unapply"),
+});
+
+type Input = z.output<typeof input>;
+
+/** `deploy.rollback`, which restarts units over the given system bus. */
+export function deployRollback(settings: SystemdSettings): ChangeAction<Input, RollbackPlan> {
+  return {
+    name: "deploy.rollback",
+    summary: "Takes a target's checkout back to an earlier tag, with all that belongs to it.",
+    onHost: true,
+    input,
+    kind: "change",
+    risk: "irreversible",
+    repeat: "once",
+    plan: (input, context) => plan(input, context, settings),
+    apply: (plan, context) => apply(plan, context, settings),
+    probe,
+  };
+}
+
+async function plan(input: Input, context: ActionContext, settings: SystemdSettings): Promise<Planned<RollbackPlan>> {
+  const deploy = deployOf(context);
+  if ("status" in deploy) return deploy;
+  const checkout = await openCheckout(deploy.checkout, context.signal);
+  if (checkout.status === "failed") return checkout;
+  const dirty = await dirtiness(checkout);
+  if (dirty) return dirty;
+  const before = await readProgress(checkout);
+  if (before && !before.finished && before.done.length > 0) return goOn(before, input, deploy);
+  const version = await versionBefore(checkout, deploy.tags, input.tag);
+  if (version.status === "failed") return version;
+  const difference = await differenceTo(checkout, version);
+  if (difference.status === "failed") return difference;
+  return planTo(version, difference, { input, context, deploy, checkout, settings });
+}
+
+/** What was begun is finished before anything else: the same plan, so that who approved it need not be asked again. */
+function goOn({ plan, done }: Progress, input: Input, deploy: DeployTarget): Planned<RollbackPlan> {
+  const strange = notConfigured(plan, deploy);
+  if (strange)
+    return lasting(`${strange.reason} A rollback to ${plan.tag} was begun; go back first: ${wayBack(plan, done)}`);
+  if (input.tag !== undefined && input.tag !== plan.tag) {
+    return lasting(
+      `A rollback to ${plan.tag} was begun and not finished. Finish it, or go back: ${wayBack(plan, done)}`,
+    );
+  }
+  const left = stepsOf(plan).filter(({ id }) => !done.includes(id));
+  return {
+    status: "planned",
+    plan,
+    effects: left.map(({ name }) => `go on with the rollback to ${plan.tag}: ${name}`),
+  };
+}
+
+interface Around {
+  readonly input: Input;
+  readonly context: ActionContext;
+  readonly deploy: DeployTarget;
+  readonly checkout: Checkout;
+  readonly settings: SystemdSettings;
+}
+
+async function planTo(
+  { tag, commit }: Version,
+  difference: Difference,
+  { input, context, deploy, checkout, settings }: Around,
+): Promise<Planned<RollbackPlan>> {
+  const { folder, head, branch } = checkout;
+  const from = branch ?? head.slice(0, 10);
+  const effects = [
+    `check out ${tag} (${commit.slice(0, 10)}) in ${folder}, ${difference.commits} commits back from ${from} (${head.slice(0, 10)})`,
+    ...difference.newest.map((line) => `take back ${shown(line)}`),
+  ];
+  const migrations: MigratePlan[] = [];
+  for (const { app, to } of difference.apps) {
+    if (input.migrations === "keep") effects.push(`leave the migrations of ${app} that ${tag} does not have`);
+    else if (to === null) effects.push(`leave the tables of ${app}, which ${tag} does not have`);
+    else {
+      if (!context.target?.django)
+        return lasting(
+          `${tag} lacks migrations of ${app}, but the target has no django:. Add it, or say migrations: keep.`,
+        );
+      const planned = await migrate.plan({ app, to }, context);
+      if (planned.status === "failed") return planned;
+      if (planned.plan.steps.length === 0) continue;
+      migrations.push(planned.plan);
+      effects.push(...planned.effects);
+    }
+  }
+  const changed = difference.dependencies;
+  if (changed.length > 0) {
+    const names = changed.slice(0, 5).map(shown).join(", ");
+    if (!deploy.dependencies)
+      return lasting(`${names} would change, but the target has no deploy.dependencies to install them by. Add it.`);
+    effects.push(`run ${deploy.dependencies.join(" ")}, since ${names} would change`);
+  }
+  for (const cache of deploy.caches) {
+    const planned = await clearCache.plan({ cache, evenIfShared: false }, context);
+    if (planned.status === "failed") return planned;
+    effects.push(planned.effects[0] ?? `empty the cache ${cache}`);
+  }
+  for (const unit of deploy.restart) {
+    const planned = await systemdRestart(settings).plan({ unit }, context);
+    if (planned.status === "failed") return planned;
+    effects.push(...planned.effects);
+  }
+  const plan: RollbackPlan = {
+    checkout: folder,
+    from: head,
+    branch,
+    to: commit,
+    tag,
+    migrations: migrations.map(({ app, to, steps }) => ({ app, to, steps: steps.map((step) => ({ ...step })) })),
+    dependencies: changed.length > 0 ? [...(deploy.dependencies ?? [])] : null,
+    caches: [...deploy.caches],
+    restart: [...deploy.restart],
+  };
+  return { status: "planned", plan, effects };
+}
+
+function shown(text: string): string {
+  return redact(text)
+    .replace(/[\p{C}\p{Zl}\p{Zp}]/gu, "?")
+    .slice(0, 200);
+}
+
+async function apply(plan: RollbackPlan, context: ActionContext, settings: SystemdSettings): Promise<Outcome> {
+  const deploy = deployOf(context);
+  if ("status" in deploy) return deploy;
+  const strange = notConfigured(plan, deploy);
+  if (strange) return strange;
+  const checkout = await openCheckout(plan.checkout, context.signal);
+  if (checkout.status === "failed") return checkout;
+  const dirty = await dirtiness(checkout);
+  if (dirty) return dirty;
+  const before = await readProgress(checkout);
+  const isOurs = before?.digest === digestOf(plan);
+  if (isOurs && before.finished && checkout.head === plan.to) return doneAs(plan);
+  if (!isOurs && checkout.head !== plan.from) {
+    return lasting(
+      `${plan.checkout} is at ${checkout.head.slice(0, 10)} and not where it was planned from. Plan it again.`,
+    );
+  }
+  return carryOut(plan, isOurs && !before.finished ? before : begin(plan), { checkout, context, settings });
+}
+
+/** A stored plan is obeyed only as far as the configuration says the same today. */
+function notConfigured(plan: RollbackPlan, deploy: DeployTarget): Failure | null {
+  const same =
+    plan.checkout === deploy.checkout &&
+    (plan.dependencies === null || plan.dependencies.join("\0") === deploy.dependencies?.join("\0")) &&
+    plan.caches.every((cache) => deploy.caches.includes(cache)) &&
+    plan.restart.every((unit) => deploy.restart.includes(unit));
+  return same ? null : lasting("The target's deploy: has changed since this was planned. Plan it again.");
+}
+
+async function carryOut(
+  plan: RollbackPlan,
+  before: Progress,
+  { checkout, context, settings }: Pick<Around, "checkout" | "context" | "settings">,
+): Promise<Outcome> {
+  let progress = before;
+  const keep = async (change: Partial<Progress>) => {
+    progress = { ...progress, ...change };
+    await writeProgress(checkout, progress);
+  };
+  for (const step of stepsOf(plan)) {
+    // Migrations are looked at again as long as the newer code is there: somebody may have put them back.
+    const again = step.id.startsWith("migrations:") && checkout.head === plan.from;
+    if (progress.done.includes(step.id) && !again) continue;
+    if (context.signal.aborted) return stopped(plan, progress, step);
+    if (progress.done.length === 0) await keep({});
+    const going: Going = { plan, checkout, context, restart: systemdRestart(settings), progress, keep };
+    const outcome = await step.run(going);
+    if (outcome.status === "unknown") return { ...outcome, reason: `At ${step.name}: ${outcome.reason}` };
+    if (outcome.status === "failed") return failed(outcome, plan, progress, step, context);
+    await keep({ done: [...new Set([...progress.done, step.id])], restarting: null });
+  }
+  await keep({ finished: true });
+  return doneAs(plan);
+}
+
+function doneAs({ tag, from, to, migrations }: RollbackPlan): Outcome {
+  const unapplied = migrations.flatMap(({ steps }) => steps.map(({ app, name }) => `${app}.${name}`));
+  return { status: "done", result: { tag, from, to, unapplied } };
+}
+
+function stopped(plan: RollbackPlan, { done }: Progress, step: Step): Outcome {
+  if (done.length === 0) return passing(`Stopped before ${plan.checkout} was rolled back.`);
+  return { status: "unknown", reason: `Stopped before ${step.name}. Done: ${done.join(", ")}.` };
+}
+
+function failed(failure: Failure, plan: RollbackPlan, { done }: Progress, step: Step, context: ActionContext): Outcome {
+  // A first step that had begun and was stopped says itself that it is not known how far it came.
+  if (done.length === 0) return failure;
+  if (context.signal.aborted) {
+    // Whatever was killed may have done some of its work; each step can be tried again.
+    return { status: "unknown", reason: `Stopped at ${step.name}: ${failure.reason} Done: ${done.join(", ")}.` };
+  }
+  return lasting(
+    `The rollback to ${plan.tag} stopped at ${step.name}: ${failure.reason} Done: ${done.join(", ")}. ` +
+      `Start it again to go on. The way back: ${wayBack(plan, done)}`,
+  );
+}
+
+/** What a person does to be where it began. */
+function wayBack(
+  { checkout, branch, from, migrations, dependencies, restart }: RollbackPlan,
+  done: readonly string[],
+): string {
+  const lines = [
+    ...(done.includes("checkout") ? [`git -C ${checkout} checkout ${branch ?? from}`] : []),
+    ...(done.includes("dependencies") && dependencies ? [dependencies.join(" ")] : []),
+    ...migrations
+      .filter(({ app }) => done.includes(`migrations:${app}`))
+      .map(({ app, steps }) =>
+        `manage.py migrate ${app} ${steps.find((step) => step.app === app)?.name ?? ""}`.trimEnd(),
+      ),
+    ...restart.filter((unit) => done.includes(`restart:${unit}`)).map((unit) => `systemctl restart ${unit}`),
+  ];
+  return `${lines.join("; ")}.`;
+}
+
+/** What was begun and can be gone on with counts as not applied: it is planned and applied again, from where it stopped. */
+async function probe(plan: RollbackPlan, context: ActionContext): Promise<"applied" | "not-applied" | "unknown"> {
+  const checkout = await openCheckout(plan.checkout, context.signal);
+  if (checkout.status === "failed") return "unknown";
+  const progress = await readProgress(checkout);
+  if (progress?.digest !== digestOf(plan)) return checkout.head === plan.from ? "not-applied" : "unknown";
+  return progress.finished && checkout.head === plan.to ? "applied" : "not-applied";
+}

@@ -1,0 +1,103 @@
+/** Runs a program by its arguments, never a shell, in a process group of its own that ends whole with it or with the signal. */
+
+import { type ChildProcess, spawn } from "node:child_process";
+
+const path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+const keptErrorBytes = 4_096;
+/** How long the output of an ended program is waited for, where something that left its group holds it open. */
+const outputGraceMs = 500;
+
+export interface Program {
+  readonly program: string;
+  readonly args: readonly string[];
+  readonly folder: string;
+  readonly env?: Readonly<Record<string, string>>;
+  readonly signal: AbortSignal;
+  readonly largestBytes: number;
+}
+
+/** What became of it. */
+export interface Ended {
+  /** Why it could not be started; null where it was. */
+  readonly unstarted: string | null;
+  /** Its exit code; null where it was ended by a signal. */
+  readonly code: number | null;
+  readonly output: string;
+  readonly tooLarge: boolean;
+  /** The end of what it printed as errors. */
+  readonly errors: string;
+}
+
+/** Runs it to its end. None of Paramedic's own environment is passed on, and nothing can be typed. */
+export async function runProgram({ program, args, folder, env, signal, largestBytes }: Program): Promise<Ended> {
+  const child = spawn(program, args, {
+    cwd: folder,
+    env: { PATH: path, LC_ALL: "C.UTF-8", ...env },
+    stdio: ["ignore", "pipe", "pipe"],
+    shell: false,
+    detached: true,
+  });
+  const kill = () => killGroup(child);
+  if (signal.aborted) kill();
+  else signal.addEventListener("abort", kill, { once: true });
+  const output: Buffer[] = [];
+  let size = 0;
+  child.stdout.on("data", (piece: Buffer) => {
+    size += piece.length;
+    if (size > largestBytes) kill();
+    else output.push(piece);
+  });
+  let errors = "";
+  child.stderr.on("data", (piece: Buffer) => {
+    errors = (errors + piece.toString()).slice(-keptErrorBytes);
+  });
+  const { unstarted, code } = await endOf(child);
+  signal.removeEventListener("abort", kill);
+  return { unstarted, code, output: Buffer.concat(output).toString(), tooLarge: size > largestBytes, errors };
+}
+
+/** How a program ended. `unstarted`: it could not be started at all. */
+export interface End {
+  readonly unstarted: string | null;
+  readonly code: number | null;
+  readonly endedBy: string | null;
+}
+
+/** Waits for its end, ends what it has started, and waits for the rest of the output. */
+export async function endOf(child: ChildProcess): Promise<End> {
+  // Listened for from the start: it may come together with the exit.
+  const closed = new Promise((resolve) => child.once("close", resolve));
+  const end = await new Promise<End>((resolve) => {
+    child.once("error", (error: NodeJS.ErrnoException) =>
+      resolve({ unstarted: error.code ?? "unknown error", code: null, endedBy: null }),
+    );
+    child.once("exit", (code, endedBy) => resolve({ unstarted: null, code, endedBy }));
+  });
+  if (end.unstarted === null) {
+    killGroup(child);
+    await within(closed, outputGraceMs);
+  }
+  for (const stream of [child.stdin, child.stdout, child.stderr]) stream?.destroy();
+  return end;
+}
+
+async function within(happening: Promise<unknown>, ms: number): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  await Promise.race([
+    happening,
+    new Promise((resolve) => {
+      timer = setTimeout(resolve, ms);
+    }),
+  ]);
+  clearTimeout(timer);
+}
+
+/** The group has the program's own id, since it was started detached. */
+export function killGroup({ pid }: ChildProcess): void {
+  if (pid === undefined) return;
+  try {
+    process.kill(-pid, "SIGKILL");
+  } catch {
+    // ESRCH: nothing of the group is left.
+  }
+}
