@@ -2,13 +2,16 @@
 
 import { setMaxListeners } from "node:events";
 import { deadlineOf } from "../domain/deadline.ts";
-import type { Level } from "../domain/escalation.ts";
+import { deliveryDelaysMs, type Level } from "../domain/escalation.ts";
 import { type Rounds, startRounds } from "../domain/rounds.ts";
 import { whyMoot } from "./moot.ts";
+import { oneLine } from "./one-line.ts";
 import type { Follow, Followed, Message, Subject } from "./way.ts";
 
-/** A message as the store hands it out. `fence` is the store's affair. */
-export type TakenMessage = Message & { readonly fence: number };
+/** A message as the store hands it out. `fence` is the store's affair; `taken` counts since it was last settled, from 1. */
+export type TakenMessage = Message & { readonly fence: number; readonly taken: number };
+
+type Settled = "done" | "withdrawn" | "again" | "dead" | "given-up" | "lost";
 
 export interface DeskStore {
   /** Says which due escalations have a policy that `levelsOf` does not know. */
@@ -17,10 +20,7 @@ export interface DeskStore {
   }>;
   /** Takes what is due by any other way than `busyWays`. */
   take(leaseMs: number, busyWays: readonly string[]): Promise<readonly TakenMessage[]>;
-  settle(
-    message: TakenMessage,
-    followed: Followed,
-  ): Promise<"done" | "withdrawn" | "again" | "dead" | "given-up" | "lost">;
+  settle(message: TakenMessage, followed: Followed): Promise<Settled>;
   withdraw(message: TakenMessage, reason: string): Promise<void>;
 }
 
@@ -47,6 +47,9 @@ const mostOfOneWay = 20;
 /** One delivery may take this long; its lease is longer, so that nobody else delivers it meanwhile. */
 const deliverWithinMs = 20_000;
 const leaseMs = 30_000;
+/** Whoever took it so often has stopped each time, so it may be what stops them. */
+const mostTaken = deliveryDelaysMs.length + 4;
+const longestReason = 1_000;
 
 /** Starts the desk. It looks every second and when nudged; errors of the store only make it look again. */
 export function openDesk(options: DeskOptions): Rounds {
@@ -57,8 +60,7 @@ export function openDesk(options: DeskOptions): Rounds {
     async (stopping) => {
       // Each delivery under way listens to it.
       setMaxListeners(0, stopping);
-      const { unknown } = await store.advance(options.levelsOf);
-      for (const one of unknown) complain(options, one);
+      await advance(options);
       for (const message of await store.take(leaseMs, busy([...underWay.values()]))) {
         const delivery = deliver(options, message, stopping)
           .catch((error: Error) => log.warn({ err: error }, "could not record how people were told; it is told again"))
@@ -88,28 +90,63 @@ function complain({ log }: DeskOptions, one: { runId: string; policy: string; gi
   else log.error(fields, "a run waits for a worker that knows its escalation policy; correct `escalation` here");
 }
 
+/** What is in the outbox is delivered even while the levels cannot be looked through. */
+async function advance(options: DeskOptions): Promise<void> {
+  try {
+    const { unknown } = await options.store.advance(options.levelsOf);
+    for (const one of unknown) complain(options, one);
+  } catch (error) {
+    options.log.warn({ err: error }, "could not look which levels are due; looking again");
+  }
+}
+
 async function deliver(options: DeskOptions, message: TakenMessage, stopping: AbortSignal): Promise<void> {
-  const { store, log, metrics } = options;
-  const { way, topic } = message;
-  const fields = { run: message.runId, topic, way, policy: message.policy, level: message.level + 1 };
+  const { place, shownSeq } = message;
+  if (message.taken > mostTaken) {
+    const reason = `it was begun ${mostTaken} times, and whoever did so has stopped each time; see the logs of that time`;
+    return settle(options, message, { ok: false, reason, retryable: false, place, shownSeq });
+  }
+  try {
+    const followed = await follow(options, message, stopping);
+    if (followed) await settle(options, message, followed);
+  } catch (error) {
+    // Left unsettled, it would be taken and fail in the same way for ever.
+    options.log.warn({ err: error, run: message.runId, way: message.way }, "telling people of a run failed by a bug");
+    const reason = `Paramedic itself failed (${oneLine((error as Error).message, longestReason)}); see its log`;
+    await settle(options, message, { ok: false, reason, retryable: true, place, shownSeq });
+  }
+}
+
+/** Tells it; null: it need not be told any more, which is recorded. */
+async function follow(options: DeskOptions, message: TakenMessage, stopping: AbortSignal): Promise<Followed | null> {
   const subject = await options.subject(message.runId);
   const moot = subject && whyMoot(message, subject);
-  if (moot) {
-    await store.withdraw(message, moot);
-    log.info({ ...fields, reason: moot }, "people need not be told any more");
-    return;
-  }
-  const followed = await attempt(options, message, subject, stopping);
-  const settled = await store.settle(message, followed);
+  if (!moot) return attempt(options, message, subject, stopping);
+  await options.store.withdraw(message, moot);
+  options.log.info({ ...fieldsOf(message), reason: moot }, "people need not be told any more");
+  return null;
+}
+
+function fieldsOf({ runId: run, topic, way, policy, level }: Message): object {
+  return { run, topic, way, policy, level: level + 1 };
+}
+
+async function settle(options: DeskOptions, message: TakenMessage, followed: Followed): Promise<void> {
+  const { store, log, metrics } = options;
+  const { way, topic } = message;
+  const fields = fieldsOf(message);
+  // Postgres stores no NUL, and whoever reads a reason wants one line.
+  const clean = followed.ok ? followed : { ...followed, reason: oneLine(followed.reason, longestReason) };
+  const settled = await store.settle(message, clean);
   const isAnnounced = followed.ok ? followed.told !== null : settled === "dead";
   if (topic === "announcement" && isAnnounced) options.onAnnounced?.(message.runId);
-  if (followed.ok) {
-    if (followed.told === null) return;
+  if (clean.ok) {
+    if (clean.told === null) return;
     metrics.noticeDelivered(way);
     log.info(fields, "people were told of a run");
     return;
   }
-  const failure = { ...fields, reason: followed.reason, attempts: message.attempts };
+  const failure = { ...fields, reason: clean.reason, attempts: message.attempts };
   if (settled === "again" || settled === "dead") metrics.noticeFailed(way, settled);
   if (settled === "withdrawn") log.info(failure, "people could not be told of a run, and need not be: somebody has it");
   if (settled === "again") log.warn(failure, "people could not be told of a run; trying again");
@@ -126,8 +163,8 @@ async function attempt(
   const { place, shownSeq } = message;
   const failed = (reason: string, retryable: boolean): Followed => ({ ok: false, reason, retryable, place, shownSeq });
   if (!subject) return failed("the run cannot be found", false);
-  const follow = options.reach(message);
-  if (!follow) {
+  const tells = options.reach(message);
+  if (!tells) {
     return failed(
       "the configuration has no such level, contact or way any more; correct `escalation` or `contacts`",
       false,
@@ -135,7 +172,7 @@ async function attempt(
   }
   const { signal, release } = deadlineOf([stopping], deliverWithinMs);
   try {
-    return await follow(message, subject, signal);
+    return await tells(message, subject, signal);
   } catch (error) {
     return failed((error as Error).message, true);
   } finally {

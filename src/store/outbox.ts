@@ -16,8 +16,10 @@ export interface OutboxMessage {
   readonly policy: string;
   /** Counted from 0. */
   readonly level: number;
-  /** With this one, since the last success; from 1. */
+  /** With this one, since the last success; from 1. What stopped with its process is not counted. */
   readonly attempts: number;
+  /** How often it was taken since it was last settled, with this time; from 1. */
+  readonly taken: number;
   readonly place: JsonObject | null;
   readonly shownSeq: number;
   readonly fence: number;
@@ -111,7 +113,7 @@ async function succeed(
   const { place, shownSeq, done, told } = settlement;
   const { rowCount } = await client.query(
     `UPDATE paramedic.outbox o
-     SET state = $5, attempts = 0, place = $3, shown_seq = $4, lease_until = NULL, last_error = NULL,
+     SET state = $5, attempts = 0, taken = 0, place = $3, shown_seq = $4, lease_until = NULL, last_error = NULL,
          due_at = CASE WHEN $5 = 'following' AND r.last_seq > $4 THEN now() END, settled_at = now()
      FROM paramedic.runs r
      WHERE r.id = o.run_id AND o.id = $1 AND o.fence = $2 AND o.state IN ('waiting', 'following')`,
@@ -136,7 +138,7 @@ async function fail(
   const state = nextState(delay !== undefined, wasTold, retryable);
   const { rowCount } = await client.query(
     `UPDATE paramedic.outbox
-     SET state = $3, place = $4, shown_seq = $5, lease_until = NULL, last_error = $6,
+     SET state = $3, taken = 0, place = $4, shown_seq = $5, lease_until = NULL, last_error = $6,
          due_at = CASE WHEN $7::float8 IS NOT NULL THEN now() + make_interval(secs => $7) END,
          settled_at = CASE WHEN $7::float8 IS NULL THEN now() END
      WHERE id = $1 AND fence = $2 AND state IN ('waiting', 'following')`,
@@ -227,14 +229,15 @@ WITH dead AS (
 )
 UPDATE paramedic.outbox o
 SET state = CASE WHEN is_over THEN 'withdrawn' WHEN o.shown_seq > 0 THEN 'following' ELSE 'waiting' END,
-    attempts = 0, due_at = now()
+    attempts = 0, taken = 0, due_at = now()
 FROM dead WHERE o.id = dead.id
 RETURNING o.state`;
 
-// First attempts go in order, one at a time. What has failed once is out of the queue: a dead mailbox must not silence the next level.
+// A lease that nobody gave back is of a process that stopped: that was no attempt. First attempts go in order, one at a time. What has failed once is out of the queue: a dead mailbox must not silence the next level.
 const takeSql = `
 UPDATE paramedic.outbox o
-SET lease_until = now() + make_interval(secs => $1), attempts = o.attempts + 1, fence = o.fence + 1
+SET lease_until = now() + make_interval(secs => $1), fence = o.fence + 1, taken = o.taken + 1,
+    attempts = CASE WHEN o.lease_until IS NULL THEN o.attempts + 1 ELSE o.attempts END
 WHERE o.id IN (
   SELECT w.id FROM paramedic.outbox w
   WHERE w.state IN ('waiting', 'following') AND w.due_at <= now() AND (w.lease_until IS NULL OR w.lease_until <= now())
@@ -244,4 +247,4 @@ WHERE o.id IN (
       WHERE e.run_id = w.run_id AND e.way = w.way AND e.state = 'waiting' AND e.id < w.id
         AND (e.attempts = 0 OR (e.attempts = 1 AND e.lease_until > now())))
   ORDER BY w.due_at LIMIT 20 FOR UPDATE SKIP LOCKED)
-RETURNING o.id, o.run_id, o.topic, o.way, o.policy, o.level, o.attempts, o.place, o.shown_seq, o.fence`;
+RETURNING o.id, o.run_id, o.topic, o.way, o.policy, o.level, o.attempts, o.taken, o.place, o.shown_seq, o.fence`;

@@ -1,6 +1,6 @@
 /** Handing over to people, on the real store: who is told when, that it is told, and that it stops when somebody has it. */
 
-import type { Level } from "../../src/domain/escalation.ts";
+import { deliveryDelaysMs, type Level } from "../../src/domain/escalation.ts";
 import type { Rounds } from "../../src/domain/rounds.ts";
 import { newId } from "../../src/ids.ts";
 import { type DeskOptions, openDesk } from "../../src/oncall/desk.ts";
@@ -178,6 +178,82 @@ test("what can never be delivered is a dead letter that is counted and told in t
   await until(async () => (await happened(run, "not-told")).length === 1, { what: "the dead letter" });
   expect(await happened(run, "not-told")).toMatchObject([{ way: "email", level: 1, reason: "no such mailbox" }]);
   expect(await outbox().troubles()).toEqual({ dead: 1, failing: 0 });
+});
+
+const kept = async () =>
+  (
+    await spine.database.pool.query(
+      "SELECT state, attempts, last_error, lease_until, due_at > now() AS later FROM paramedic.outbox ORDER BY id",
+    )
+  ).rows;
+
+test("a run that cannot be read is a failure like any other: tried again later, with its reason", async () => {
+  await handedOver();
+  open({
+    levelsOf: () => [{ afterMs: 0, ways: ["email"] }],
+    subject: async () => {
+      throw new Error("no such\u0000\nthing");
+    },
+  });
+  await until(async () => (await kept())[0]?.last_error, { what: "the failure to be recorded" });
+  expect(await kept()).toEqual([
+    {
+      state: "waiting",
+      attempts: 1,
+      last_error: expect.stringContaining("no such thing"),
+      lease_until: null,
+      later: true,
+    },
+  ]);
+});
+
+test("a reason that Postgres cannot store is stored as it can be", async () => {
+  await handedOver();
+  open({ levelsOf: () => [{ afterMs: 0, ways: ["email"] }] }, () => ({
+    ok: false,
+    reason: "a\u0000b\nc",
+    retryable: true,
+  }));
+  await until(async () => (await kept())[0]?.last_error, { what: "the failure to be recorded" });
+  expect(await kept()).toMatchObject([{ state: "waiting", last_error: "a b c", later: true }]);
+});
+
+test("what cannot be recorded as told is recorded as a failure, and not taken for ever", async () => {
+  await handedOver();
+  const store = { ...escalations(), ...outbox() };
+  open({
+    levelsOf: () => [{ afterMs: 0, ways: ["email"] }],
+    store: {
+      ...store,
+      settle: (message, followed) =>
+        followed.ok
+          ? Promise.reject(new Error("invalid input syntax"))
+          : store.settle(message as OutboxMessage, followed),
+    },
+  });
+  await until(async () => (await kept())[0]?.last_error, { what: "the failure to be recorded" });
+  expect(await kept()).toMatchObject([{ attempts: 1, last_error: expect.stringContaining("invalid input syntax") }]);
+});
+
+test("what has stopped whoever took it too often is a dead letter, and the history says so", async () => {
+  const run = await handedOver();
+  await escalations().advance(() => [{ afterMs: 0, ways: ["email"] }]);
+  for (let times = 0; times < deliveryDelaysMs.length + 4; times += 1) {
+    expect(await outbox().take(30_000)).toHaveLength(1);
+    await spine.database.pool.query("UPDATE paramedic.outbox SET lease_until = now()");
+  }
+  open({ levelsOf: () => [] });
+  await until(async () => (await happened(run, "not-told")).length === 1, { what: "the dead letter" });
+  expect(await happened(run, "not-told")).toMatchObject([{ reason: expect.stringContaining("has stopped each time") }]);
+  expect(told).toEqual([]);
+});
+
+test("what is in the outbox is delivered while the levels cannot be looked through", async () => {
+  await handedOver();
+  await escalations().advance(() => twoLevels);
+  const advance = () => Promise.reject(new Error("deadlock detected"));
+  open({ store: { ...escalations(), ...outbox(), advance } });
+  await until(() => told.length === 1, { what: "the first level to be told" });
 });
 
 test("many desks tell each level once", async () => {

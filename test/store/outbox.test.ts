@@ -99,7 +99,7 @@ test("a message whose deliverer is gone is taken again when its lease is over, a
   const [first] = await outbox.take(200);
   expect(await outbox.take(200)).toEqual([]);
   const second = await until(async () => (await outbox.take(30_000))[0], { what: "the lease to end" });
-  expect(second).toMatchObject({ id, attempts: 2, fence: (first as OutboxMessage).fence + 1 });
+  expect(second).toMatchObject({ id, attempts: 1, taken: 2, fence: (first as OutboxMessage).fence + 1 });
   expect(await outbox.settle(first as OutboxMessage, told())).toBe("lost");
   expect(await outbox.settle(first as OutboxMessage, failed())).toBe("lost");
   expect(await row(id)).toMatchObject({ state: "waiting", last_error: null });
@@ -154,6 +154,23 @@ test("each failure waits longer, at least as long as the other side asks, and af
     topic: "handed-over",
     reason: "still busy",
   });
+});
+
+test("what stopped with its process is no attempt: the first failure after many of them is tried again", async () => {
+  const run = await storedRun(store);
+  const id = await put(run);
+  const crash = () => store.sql("UPDATE paramedic.outbox SET lease_until = now() - interval '1 second'");
+  for (let times = 0; times <= deliveryDelaysMs.length; times += 1) {
+    await takeOne();
+    await crash();
+  }
+  const message = await takeOne();
+  expect(message).toMatchObject({ attempts: 1, taken: deliveryDelaysMs.length + 2 });
+  expect(await outbox.settle(message, failed())).toBe("again");
+  await makeDue();
+  await takeOne();
+  await crash();
+  expect(await takeOne()).toMatchObject({ id, attempts: 2, taken: 2 });
 });
 
 test("what was told and can never be brought up to date is given up, and nobody is said not to have been told", async () => {

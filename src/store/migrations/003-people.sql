@@ -12,6 +12,8 @@ ALTER TABLE paramedic.outbox
   ADD COLUMN shown_seq integer NOT NULL DEFAULT 0,
   -- Raised by each deliverer that takes it, so that a late one changes nothing.
   ADD COLUMN fence     integer NOT NULL DEFAULT 0,
+  -- How often it was taken since it was last settled: more than once where whoever had it stopped.
+  ADD COLUMN taken     integer NOT NULL DEFAULT 0,
   -- Null: it follows its run, and nothing new is to be told.
   ALTER COLUMN due_at DROP NOT NULL;
 ALTER TABLE paramedic.outbox DROP CONSTRAINT outbox_run_id_way_policy_level_key;
