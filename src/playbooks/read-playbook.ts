@@ -102,7 +102,7 @@ function readParts(raw: Raw, name: string | undefined, reading: Reading): ReadPl
   const checks = readChecks(raw, inputs, types, reading);
   const loadedAll = steps.length > 0 && steps.length === types.size;
   const changesNothing = loadedAll && steps.every(({ step }) => step.kind === "observe");
-  if (loadedAll && starts?.on.request) warnOfNoEnd(steps, reading);
+  if (loadedAll && (starts?.on.request || starts?.on.schedule)) warnOfNoEnd(steps, reading);
   const { notify, ...people } = readPeople(raw, { steps: types, inputs, changesNothing }, reading.world, reading);
   if (raw["verify"] === undefined && steps.some(({ step }) => step.kind === "change")) {
     reading.warn(["name"], "no verify: a run that changes something can only end unknown; say how success is measured");
@@ -137,7 +137,7 @@ function warnOfNoEnd(steps: readonly LoadedStep[], reading: Reading): void {
     if (step.kind !== "change" || !step.revert?.onResolved || step.revert.afterMs !== null) continue;
     reading.warn(
       ["steps", at, "revert_on"],
-      "where somebody asks for the run there is no alert that could resolve; give revert_after, too, or what is changed stays until somebody has it put back",
+      "a run that somebody asks for, or that is due, has no alert that could resolve; give revert_after, too, or what is changed stays until somebody has it put back",
     );
   }
 }

@@ -45,7 +45,7 @@ test("a playbook without a mistake has no problem and its defaults filled in", (
     summary: "Cancels what is slow.",
     hash: hashOfPlaybook(good),
     source: good,
-    on: { alerts: ['alertname="Slow"'], request: null },
+    on: { alerts: ['alertname="Slow"'], request: null, schedule: null },
     target: { label: "service" },
     cooldownMs: null,
     budget: [],
@@ -180,9 +180,9 @@ describe("one mistake, one message with its line", () => {
     [
       "  alerts: ['alertname=\"Slow\"']",
       "  schedule: '0 2 * * *'",
-      "4: schedules are not supported by this version; start the playbook by alerts or by request: true",
+      "5: a schedule has no alert whose label selects a target; name the target",
     ],
-    ["  alerts: ['alertname=\"Slow\"']", "  {}", "3: nothing starts this playbook; give it alerts, or request: true"],
+    ["  alerts: ['alertname=\"Slow\"']", "  {}", "3: nothing starts this playbook; give it alerts, a schedule, or request: true"],
     ["  alerts: ['alertname=\"Slow\"']", "  request: false", "4: on.request must be true, or left out"],
     [
       "  alerts:",
@@ -192,7 +192,7 @@ describe("one mistake, one message with its line", () => {
     [
       "  alerts:",
       "  request: true\n  inputs:\n    a: string\n  alerts:",
-      "6: input 'a' needs a default or required: false, since alerts give no inputs",
+      "6: input 'a' needs a default or required: false, since only requests give inputs",
     ],
     [
       "  alerts:",
@@ -422,7 +422,7 @@ test("a step says when what it changed is put back", () => {
 
   // Somebody who asks has no alert that could resolve.
   const asked = step("    revert_on: resolved\n").replace("on:\n", "on:\n  request: true\n");
-  expect(problemsOf(asked)).toEqual([expect.stringMatching(/^heal.yaml:13: warning: where somebody asks for the run/)]);
+  expect(problemsOf(asked)).toEqual([expect.stringMatching(/^heal.yaml:13: warning: a run that somebody asks for/)]);
   expect(problemsOf(asked.replace("revert_on: resolved", "revert_on: resolved\n    revert_after: 2h"))).toEqual([]);
 });
 
