@@ -107,7 +107,9 @@ alertmanagerService.describe("from a real Alertmanager over Slack to the patient
     const click = await callers.slack.click({ message, actionId: "paramedic-approve", user: "U0LEAD" });
     expect(click.status).toBe(200);
     expect(click.ms).toBeLessThan(1_000);
-    expect((await service.ended(run)).outcome).toBe("fixed");
+    const ended = await service.ended(run);
+    expect(ended.outcome).toBe("fixed");
+    expect(ended.events.map(({ type }) => type)).not.toContain("escalated");
     expect(state()).toBe("57014");
 
     await until(() => shownBy(message).startsWith("Fixed: asks on shop\n"), { what: () => shownBy(message) });
@@ -158,6 +160,7 @@ alertmanagerService.describe("from a real Alertmanager over Slack to the patient
     const ended = await service.ended(run);
     expect(ended.outcome).toBe("declined");
     expect(ended.events.map(({ type }) => type)).not.toContain("step-started");
+    expect(ended.events.map(({ type }) => type)).not.toContain("escalated");
     expect(state()).toBe("running");
     await until(() => shownBy(message).startsWith("Declined: asks on shop\n"), { what: () => shownBy(message) });
     expect(buttonsOf(message)).toEqual([]);
