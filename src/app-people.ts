@@ -233,26 +233,32 @@ export function startTelling(parts: TellingParts): Telling {
     log,
     now: Date.now,
   };
-  const looking = startRounds(
+  const asking = startRounds(
     lookEveryMs,
-    async (stopping) => {
-      await escalateUnasked({
+    () =>
+      escalateUnasked({
         store: unasked,
         afterMs: config.approvals.escalateAfterMs,
-        policyOf: async (hash) => (await library(hash))?.playbook.escalate?.policy ?? null,
+        policyOf: async (hash) => {
+          const loaded = await library(hash);
+          return loaded ? (loaded.playbook.escalate?.policy ?? null) : undefined;
+        },
         hasSlack: slack !== null,
         tellPeople: desk.nudge,
         log,
-      });
-      await lookForRecoveries(recoveries, stopping);
-    },
-    (error) =>
-      log.warn({ err: error }, "could not look for approvals without an answer or for recoveries; looking again"),
+      }),
+    (error) => log.warn({ err: error }, "could not look for approvals without an answer; looking again"),
+  );
+  // Rounds of their own: what is measured may hang until its time is up.
+  const measuring = startRounds(
+    lookEveryMs,
+    (stopping) => lookForRecoveries(recoveries, stopping),
+    (error) => log.warn({ err: error }, "could not look for recoveries; looking again"),
   );
   return {
     nudge: desk.nudge,
     stop: async () => {
-      await Promise.all([desk.stop(), looking.stop()]);
+      await Promise.all([desk.stop(), asking.stop(), measuring.stop()]);
       email?.close();
     },
   };

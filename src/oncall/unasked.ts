@@ -8,8 +8,8 @@ export interface UnaskedParts<
     escalate(approval: Approval, policy: string | null, reason: string): Promise<boolean>;
   };
   readonly afterMs: number;
-  /** The escalation policy of a playbook; null: it names none. */
-  readonly policyOf: (playbookHash: string) => Promise<string | null>;
+  /** The escalation policy of a playbook; null: it names none; undefined: this process cannot read it, another one may. */
+  readonly policyOf: (playbookHash: string) => Promise<string | null | undefined>;
   readonly hasSlack: boolean;
   readonly tellPeople: () => void;
   readonly log: { warn(fields: object, message: string): void; error(fields: object, message: string): void };
@@ -22,6 +22,7 @@ export async function escalateUnasked<
   const { store, log } = parts;
   for (const approval of await store.find(parts.afterMs)) {
     const policy = await parts.policyOf(approval.playbookHash);
+    if (policy === undefined) continue;
     const why = parts.hasSlack ? "it could not be asked for in Slack" : "no Slack is configured to ask in";
     const done = await store.escalate(approval, policy, `step '${approval.step}' waits for approval, and ${why}`);
     if (!done) continue;

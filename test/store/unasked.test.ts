@@ -36,14 +36,14 @@ async function asked({ secondsAgo = 300, expiresInMs = 60_000 } = {}): Promise<{
 }
 
 /** What looking once has logged. */
-async function look(policy: string | null = "ward", hasSlack = true): Promise<readonly string[]> {
+async function look(policy: string | null = "ward", hasSlack = true, isReadable = true): Promise<readonly string[]> {
   const lines: string[] = [];
   const line = (level: string) => (fields: object, message: string) =>
     void lines.push(`${level} ${JSON.stringify(fields)} ${message}`);
   await escalateUnasked({
     store: unasked(),
     afterMs: 120_000,
-    policyOf: async () => policy,
+    policyOf: async () => (isReadable ? policy : undefined),
     hasSlack,
     tellPeople: () => void lines.push("people are told"),
     log: { warn: line("warn"), error: line("error") },
@@ -81,6 +81,14 @@ test("a playbook without an escalation tells nobody, which is an error in the lo
   expect((await look(null)).at(-1)).toMatch(/^error .*nobody knows of it$/);
   expect(await escalation(run)).toBeUndefined();
   expect(await escalated(run)).toMatchObject([{ policy: null }]);
+});
+
+test("a worker that cannot read the playbook leaves the approval to one that can", async () => {
+  const { run } = await asked();
+  expect(await look("ward", true, false)).toEqual([]);
+  expect(await escalated(run)).toEqual([]);
+  await look();
+  expect(await escalation(run)).toMatchObject({ policy: "ward" });
 });
 
 test.each<[string, () => Promise<{ run: string; approval: string }>]>([
