@@ -184,6 +184,8 @@ export interface TellingParts {
   readonly library: World["playbook"];
   readonly slack: SlackParts | null;
   readonly pausedHere: () => boolean;
+  /** The host whose checks this worker can measure too; null: none. */
+  readonly host: string | null;
   readonly hint: (runIds: readonly string[]) => void;
 }
 
@@ -228,6 +230,7 @@ export function startTelling(parts: TellingParts): Telling {
     store: createRecoveries(database),
     playbook: library,
     targets: new Map(config.targets.map((target) => [target.name, target])),
+    host: parts.host,
     tellPeople: desk.nudge,
     pausedHere: parts.pausedHere,
     log,

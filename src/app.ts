@@ -165,6 +165,7 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
         slack,
         pausedHere: () => isPausedByFile(config.pauseFile),
         hint: dispatch.hint,
+        host: options.host,
       });
       const { nudge } = telling;
       const worker = startDriving({

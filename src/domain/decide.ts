@@ -3,7 +3,14 @@
 import { formatDuration } from "./duration.ts";
 import type { AskReason, Outcome } from "./event.ts";
 import type { ChangeStep, Check, ObserveStep, Step } from "./playbook.ts";
-import { isSettled, type Progress, progressOf, type StepProgress, untouched } from "./progress.ts";
+import {
+  type ApprovalProgress,
+  isSettled,
+  type Progress,
+  progressOf,
+  type StepProgress,
+  untouched,
+} from "./progress.ts";
 import type { Run, WaitingFor } from "./run.ts";
 
 export type Decision =
@@ -57,6 +64,8 @@ const lookAgainMs = 15_000;
 const railsHoldMs = 5_000;
 /** For how long it holds that those who approved may still do so. */
 const approversHoldMs = 5_000;
+/** What was planned longer ago is planned again before it is applied. */
+const plansHoldMs = 60_000;
 /** How long a change waits for its announcement to be delivered. The doctor does not depend on Slack. */
 const announcementWaitMs = 10_000;
 
@@ -247,7 +256,16 @@ function advance(run: Run, progress: Progress, step: Step, now: number): Decisio
 function change(run: Run, progress: Progress, step: ChangeStep, at: StepProgress, now: number): Decision {
   if (at.state === "failed") return retryOr(at, now, { do: "plan", step });
   if (at.state === "pending") return { do: "plan", step };
+  if (at.state === "approved" && at.approval && now > goodUntil(run, at.approval)) {
+    return {
+      do: "void",
+      step,
+      approval: at.approval.id,
+      reason: `it was approved at ${at.approval.decidedAt}, and could not be applied in the time that there was to decide it`,
+    };
+  }
   if (at.state === "approved" && !at.plannedSinceApproval) return { do: "plan", step };
+  if (now - Date.parse(at.plannedAt ?? "") > plansHoldMs) return { do: "plan", step };
   if (at.state === "approved" && at.approval && at.approval.digest !== at.digest) {
     return {
       do: "void",
@@ -270,6 +288,13 @@ function change(run: Run, progress: Progress, step: ChangeStep, at: StepProgress
   const reasons = whyAsk(step, at);
   if (reasons.length > 0) return { do: "ask", step, reasons };
   return announced(run, progress, step, now) ?? { do: "apply", step };
+}
+
+/** An approval is good for as long as there was to decide it, and for the lead time of an announcement. */
+function goodUntil(run: Run, { requestedAt, expiresAt, decidedAt }: ApprovalProgress): number {
+  const open = Date.parse(expiresAt) - Date.parse(requestedAt);
+  const lead = run.playbook.announce === "before" ? (run.announcements?.leadMs ?? 0) : 0;
+  return Date.parse(decidedAt ?? requestedAt) + open + lead;
 }
 
 /** Applies what was approved, once it is known that those who did may still do so. */

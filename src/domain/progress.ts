@@ -22,7 +22,10 @@ export type StepState =
 export interface ApprovalProgress {
   readonly id: string;
   readonly digest: string;
+  readonly requestedAt: string;
   readonly expiresAt: string;
+  /** When it was approved or declined; null: not yet. */
+  readonly decidedAt: string | null;
   readonly state: "pending" | "approved" | "declined" | "expired" | "voided";
   readonly by: readonly string[];
   readonly reason: string | null;
@@ -243,7 +246,9 @@ function advance(step: StepProgress, event: StepEvent): StepProgress {
         approval: {
           id: event.approval,
           digest: event.digest,
+          requestedAt: event.at,
           expiresAt: event.expiresAt,
+          decidedAt: null,
           state: "pending",
           by: [],
           reason: null,
@@ -317,6 +322,7 @@ function answered(step: StepProgress, event: Extract<StepEvent, { type: "approva
     approval: {
       ...step.approval,
       state: event.state,
+      decidedAt: event.state === "pending" ? null : event.at,
       by: [...step.approval.by, event.by],
       reason: event.reason ?? step.approval.reason,
     },

@@ -1,6 +1,6 @@
 /** Puts together what people are told of a run, from its history. */
 
-import type { RunEvent } from "../domain/event.ts";
+import type { Outcome, RunEvent } from "../domain/event.ts";
 import type { Topic } from "../domain/topic.ts";
 import { openQuestionOf } from "./question.ts";
 import type { Message, Notice, NoticeAction, Subject } from "./way.ts";
@@ -34,14 +34,31 @@ export function subjectOf(runId: string, history: readonly RunEvent[], around: A
     startsAt: alert?.startsAt ?? null,
     requestedBy: trigger.kind === "request" ? trigger.by : null,
     story: history,
-    acknowledgedBy: history.findLast((event) => event.type === "acknowledged")?.by ?? null,
-    recovered: (ended && endedWell.has(ended.outcome)) || history.some(({ type }) => type === "recovered"),
+    acknowledgedBy: whoHasIt(history),
+    recovered: (ended && isWell(ended.outcome, history)) || history.some(({ type }) => type === "recovered"),
     url: around.publicUrl === null ? null : `${around.publicUrl}/api/v1/runs/${runId}`,
     baseUrl: around.publicUrl ?? around.listenUrl,
   };
 }
 
-const endedWell: ReadonlySet<string> = new Set(["fixed", "nothing-to-do", "resolved"]);
+/** Who has a page has what comes of it, too; who has a question does not have the failure that comes after it. */
+function whoHasIt(history: readonly RunEvent[]): string | null {
+  let who: string | null = null;
+  let asked = false;
+  for (const event of history) {
+    if (event.type === "acknowledged") who = event.by;
+    if (event.type !== "escalated") continue;
+    if (asked) who = null;
+    asked = event.topic === "approval-unasked";
+  }
+  return who;
+}
+
+/** That nothing had to be done is good news only where something measured it. */
+function isWell(outcome: Outcome, history: readonly RunEvent[]): boolean {
+  if (outcome !== "nothing-to-do") return outcome === "fixed" || outcome === "resolved";
+  return history.some((event) => event.type === "verification-checked" && event.passed);
+}
 
 /** What a message of the topics `notify`, `held`, `approval-unasked` and `handed-over` says in the first place. */
 export function noticeOf(message: Message, subject: Subject, levels: number): Notice {

@@ -107,6 +107,12 @@ function readParts(raw: Raw, name: string | undefined, reading: Reading): ReadPl
   if (raw["verify"] === undefined && steps.some(({ step }) => step.kind === "change")) {
     reading.warn(["name"], "no verify: a run that changes something can only end unknown; say how success is measured");
   }
+  if (people.escalate !== null && people.escalate.holdMs !== null && raw["verify"] === undefined) {
+    reading.error(
+      ["escalate"],
+      "hold needs verify: without it nothing is ever verifiably fixed; add verify or leave hold out",
+    );
+  }
   if (name === undefined || summary === undefined || starts === null) return null;
   return {
     playbook: {

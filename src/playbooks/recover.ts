@@ -19,12 +19,15 @@ export interface PossibleRecovery {
 
 export interface RecoverWorld {
   readonly store: {
-    take(leaseMs: number): Promise<readonly PossibleRecovery[]>;
+    take(leaseMs: number, host: string | null): Promise<readonly PossibleRecovery[]>;
+    leaveTo(runId: string, host: string): Promise<void>;
     recovered(runId: string, reason: string): Promise<void>;
     notYet(runId: string, reason: string, againMs: number | null, tell: boolean): Promise<void>;
   };
   readonly playbook: (hash: string) => Promise<LoadedPlaybook | null>;
   readonly targets: ReadonlyMap<string, Target>;
+  /** The host whose checks this worker can measure too; null: none. */
+  readonly host: string | null;
   readonly tellPeople: () => void;
   /** Whether this process was told to start nothing (the pause file), beside the switch in the store. */
   readonly pausedHere: () => boolean;
@@ -42,7 +45,7 @@ const mostTimes = 40;
 /** Looks once at every run that may have recovered. Rejects only where the store cannot be used. */
 export async function lookForRecoveries(world: RecoverWorld, stopping: AbortSignal): Promise<void> {
   if (world.pausedHere()) return;
-  const possible = await world.store.take(leaseMs);
+  const possible = await world.store.take(leaseMs, world.host);
   await Promise.all(possible.map((run) => look(world, run, stopping)));
 }
 
@@ -58,6 +61,10 @@ async function look(world: RecoverWorld, run: PossibleRecovery, stopping: AbortS
   if (loaded.checks.length === 0) {
     const reason = "nothing can measure whether it is over: the playbook has no `verify`; somebody must acknowledge it";
     return world.store.notYet(run.runId, reason, null, true);
+  }
+  const host = world.targets.get(run.target ?? "")?.host ?? null;
+  if (host !== null && host !== world.host && loaded.checks.some(({ check }) => check.onHost)) {
+    return world.store.leaveTo(run.runId, host);
   }
   const failing = await firstFailing(world, run, loaded, stopping);
   if (stopping.aborted) return;

@@ -39,7 +39,24 @@ export type AppendEvents = (append: Append) => Promise<Appended>;
 
 /** Makes the function that appends. An error means that nothing is known to be written. */
 export function createAppend(database: Database, telling: Telling): AppendEvents {
-  return batched<Append, Appended>((appends) => write(database, telling, appends), { lanes: 2, most: 200 });
+  return batched<Append, Appended>((appends) => writeAgain(database, telling, appends), { lanes: 2, most: 200 });
+}
+
+const mostTries = 4;
+
+/** Once more where the statement and another one waited for each other (deadlock_detected): Postgres undid all of it. */
+async function writeAgain(
+  database: Database,
+  telling: Telling,
+  appends: readonly Append[],
+): Promise<readonly Appended[]> {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await write(database, telling, appends);
+    } catch (error) {
+      if ((error as { code?: string }).code !== "40P01" || tries === mostTries) throw error;
+    }
+  }
 }
 
 async function write(database: Database, telling: Telling, appends: readonly Append[]): Promise<readonly Appended[]> {
@@ -199,6 +216,8 @@ function mitigationColumns(appends: readonly Append[]): unknown[] {
 }
 
 // A lock is kept while the run works or measures, while retrying too, and given up when it ends or waits for people or the switch.
+// Who holds a run's row may wait for its escalation and its messages, and never the other way round. FOR NO KEY UPDATE,
+// since a message that is stored meanwhile only looks whether its run is there.
 // All rows are locked in the order of their ids before anything is written, as everybody does who waits for such locks;
 // `found` is what they are then, where the statement's own snapshot may be older.
 const appendSql = `
@@ -207,7 +226,7 @@ WITH told AS (
       $8::timestamptz[], $9::text[], $10::boolean[], $46::text[])
     AS t(id, fence, last_seq, new_seq, new_hash, state, waiting_for, due_at, outcome, intent, host)
 ), found AS MATERIALIZED (
-  SELECT r.id, r.fence, r.state, r.last_seq FROM paramedic.runs r WHERE r.id = ANY($1::uuid[]) ORDER BY r.id FOR UPDATE
+  SELECT r.id, r.fence, r.state, r.last_seq FROM paramedic.runs r WHERE r.id = ANY($1::uuid[]) ORDER BY r.id FOR NO KEY UPDATE
 ), held AS (
   UPDATE paramedic.runs r
   SET state = t.state, waiting_for = t.waiting_for, outcome = t.outcome, last_seq = t.new_seq, last_hash = t.new_hash,
@@ -259,7 +278,7 @@ WITH told AS (
   INSERT INTO paramedic.outbox (id, run_id, topic, way, policy, level)
   SELECT s.* FROM unnest($30::uuid[], $31::uuid[], $32::text[], $33::text[], $34::text[], $35::int[])
     AS s(id, run_id, topic, way, policy, level) JOIN held ON held.id = s.run_id
-  ON CONFLICT (run_id, topic, way, policy, level) DO UPDATE
+  ON CONFLICT (run_id, topic, about, way, policy, level) DO UPDATE
     SET state = 'waiting', attempts = 0, due_at = now() WHERE outbox.state = 'dead' AND outbox.topic = 'record'
 ), mitigated AS (
   INSERT INTO paramedic.mitigations (id, run_id, step, action, lock_key, plan, effects, revert_at, on_resolved, reason)

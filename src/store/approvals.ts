@@ -55,7 +55,10 @@ export type Answered =
   | { readonly kind: "not-found" };
 
 export interface Approvals {
-  /** Counts once, in time, for that digest, and not by whoever asked for the run. Makes the run due. */
+  /**
+   * Counts once, in time, for that digest, and not by whoever asked for the run. Who has approved may still decline, as
+   * long as others are waited for. Makes the run due.
+   */
   answer(answer: Answer): Promise<Answered>;
   /** Records that somebody who may not decide tried to; at most a hundred times for one approval. */
   refuse(approval: string, by: string, reason: string): Promise<void>;
@@ -108,7 +111,7 @@ export function createApprovals(database: Database): Approvals {
 async function decideOnce(client: pg.PoolClient, answer: Answer): Promise<Answered> {
   // The run's row first: its worker locks in the same order.
   await client.query(
-    "SELECT FROM paramedic.runs WHERE id = (SELECT run_id FROM paramedic.approvals WHERE id = $1) FOR UPDATE",
+    "SELECT FROM paramedic.runs WHERE id = (SELECT run_id FROM paramedic.approvals WHERE id = $1) FOR NO KEY UPDATE",
     [answer.approval],
   );
   const { rows: updated } = await client.query<{ run_id: string; step: string; state: ApprovalState }>(answerSql, [
@@ -171,7 +174,7 @@ UPDATE paramedic.approvals SET
   decided_at = CASE WHEN $4 = 'decline' OR jsonb_array_length(decisions) + 1 >= at_least THEN now() END
 WHERE id = $1 AND digest = $2 AND state = 'pending' AND expires_at > now()
   AND ($4 = 'decline' OR requested_by IS DISTINCT FROM $3)
-  AND NOT decisions @> jsonb_build_array(jsonb_build_object('by', $3::text))
+  AND ($4 = 'decline' OR NOT decisions @> jsonb_build_array(jsonb_build_object('by', $3::text)))
 RETURNING run_id, step, state`;
 
 function whyRefused(

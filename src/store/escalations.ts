@@ -56,6 +56,8 @@ interface DueRow {
   readonly run_id: string;
   readonly policy: string;
   readonly topic: EscalationTopic;
+  readonly about: string;
+  readonly unknown_since: Date | null;
   readonly held: boolean;
   readonly began_at: Date;
   readonly next_level: number;
@@ -76,32 +78,37 @@ async function advance(
   if (rows.length === 0) return { due: 0, beginning: [], unknown: [] };
   const beginning = rows.filter((row) => row.held && !row.over);
   const steps = rows.filter((row) => !beginning.includes(row)).map((row) => nextStep(row, levelsOf));
+  const isUnknown = (row: DueRow) => !row.over && levelsOf(row.policy) === null;
   const messages = steps.flatMap(({ row, levels, step }) =>
     step.due.flatMap((level) => (levels[level]?.ways ?? []).map((way) => ({ id: newId(), row, level, way }))),
   );
   await client.query(
-    `INSERT INTO paramedic.outbox (id, run_id, topic, way, policy, level)
-     SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::int[])
-     ON CONFLICT (run_id, topic, way, policy, level) DO NOTHING`,
+    `INSERT INTO paramedic.outbox (id, run_id, topic, about, way, policy, level)
+     SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::int[])
+     ON CONFLICT (run_id, topic, about, way, policy, level) DO NOTHING`,
     [
       messages.map(({ id }) => id),
       messages.map(({ row }) => row.run_id),
       messages.map(({ row }) => row.topic),
+      messages.map(({ row }) => row.about),
       messages.map(({ way }) => way),
       messages.map(({ row }) => row.policy),
       messages.map(({ level }) => level),
     ],
   );
   await client.query(
-    `UPDATE paramedic.escalations e SET next_level = t.next_level, due_at = t.due_at
-     FROM unnest($1::uuid[], $2::int[], $3::timestamptz[]) AS t(run_id, next_level, due_at) WHERE e.run_id = t.run_id`,
+    `UPDATE paramedic.escalations e SET next_level = t.next_level, due_at = t.due_at,
+       unknown_since = CASE WHEN t.unknown THEN coalesce(e.unknown_since, now()) END
+     FROM unnest($1::uuid[], $2::int[], $3::timestamptz[], $4::boolean[]) AS t(run_id, next_level, due_at, unknown)
+     WHERE e.run_id = t.run_id`,
     [
       steps.map(({ row }) => row.run_id),
       steps.map(({ step }) => step.nextLevel),
       steps.map(({ step }) => (step.dueAt === null ? null : new Date(step.dueAt).toISOString())),
+      steps.map(({ row }) => isUnknown(row)),
     ],
   );
-  const unknown = steps.filter(({ row }) => !row.over && levelsOf(row.policy) === null).map(({ row }) => row);
+  const unknown = steps.filter(({ row }) => isUnknown(row)).map(({ row }) => row);
   return { due: rows.length, beginning, unknown };
 }
 
@@ -119,7 +126,7 @@ function nextStep(
 
 // Over: the run has ended without being handed over, or the approval that could not be asked for is decided.
 const dueSql = `
-SELECT e.run_id, e.policy, e.topic, e.held, e.began_at, e.next_level, now() AS now,
+SELECT e.run_id, e.policy, e.topic, e.about, e.unknown_since, e.held, e.began_at, e.next_level, now() AS now,
   (e.topic <> 'handed-over' AND r.state = 'ended')
     OR (e.topic = 'approval-unasked' AND NOT EXISTS (
       SELECT FROM paramedic.approvals a WHERE a.run_id = e.run_id AND a.state = 'pending')) AS over
@@ -147,7 +154,7 @@ async function begin(client: pg.PoolClient, row: DueRow): Promise<void> {
 
 /** Whether no worker that knows the policy came in time. */
 function isTooOld(row: DueRow): boolean {
-  return row.now.getTime() - row.began_at.getTime() > unknownPolicy.giveUpAfterMs;
+  return row.now.getTime() - (row.unknown_since ?? row.now).getTime() > unknownPolicy.giveUpAfterMs;
 }
 
 /**

@@ -27,7 +27,7 @@ export async function appendFromOutside(
   if (events.length === 0) return [];
   const { rows } = await client.query<{ id: string; last_seq: number; last_hash: Buffer; at: Date }>(
     `SELECT id, last_seq, last_hash, clock_timestamp() AS at FROM paramedic.runs
-     WHERE id = ANY($1::uuid[]) AND ($2 OR state <> 'ended') ORDER BY id FOR UPDATE`,
+     WHERE id = ANY($1::uuid[]) AND ($2 OR state <> 'ended') ORDER BY id FOR NO KEY UPDATE`,
     [events.map((event) => event.runId), options.evenEnded ?? false],
   );
   const happenings = new Map(events.map((event) => [event.runId, event.happening]));

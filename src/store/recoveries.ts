@@ -16,8 +16,13 @@ export interface PossibleRecovery {
 }
 
 export interface Recoveries {
-  /** Takes those that are due, for `leaseMs`; none while the kill switch is on. */
-  take(leaseMs: number): Promise<readonly PossibleRecovery[]>;
+  /**
+   * Takes those that are due and whose run has ended, for `leaseMs`; none while the kill switch is on, and of those that a
+   * worker of some host must measure only those of `host`.
+   */
+  take(leaseMs: number, host?: string | null): Promise<readonly PossibleRecovery[]>;
+  /** Leaves it to a worker of this host. */
+  leaveTo(runId: string, host: string): Promise<void>;
   /** The checks hold: nobody need be told any more. */
   recovered(runId: string, reason: string): Promise<void>;
   /** They do not. `againMs`: measured again after that time; null: not any more. `tell`: the run's history says so. */
@@ -27,14 +32,20 @@ export interface Recoveries {
 export function createRecoveries(database: Database): Recoveries {
   const { pool } = database;
   return {
-    take: async (leaseMs) => {
+    leaveTo: async (runId, host) => {
+      await pool.query(
+        "UPDATE paramedic.escalations SET recheck_host = $2, recheck_at = now() WHERE run_id = $1 AND recheck_at IS NOT NULL",
+        [runId, host],
+      );
+    },
+    take: async (leaseMs, host = null) => {
       const { rows } = await pool.query<{
         run_id: string;
         playbook_hash: string;
         target: string;
         rechecks: number;
         history: readonly object[];
-      }>(takeSql, [leaseMs / 1000]);
+      }>(takeSql, [leaseMs / 1000, host]);
       return rows.map((row) => ({
         runId: row.run_id,
         playbookHash: row.playbook_hash,
@@ -77,8 +88,10 @@ const takeSql = `
 WITH taken AS (
   UPDATE paramedic.escalations SET recheck_at = now() + make_interval(secs => $1)
   WHERE run_id IN (
-    SELECT run_id FROM paramedic.escalations WHERE recheck_at <= now() AND NOT paramedic.paused()
-    ORDER BY recheck_at LIMIT 10 FOR UPDATE SKIP LOCKED)
+    SELECT e.run_id FROM paramedic.escalations e JOIN paramedic.runs r ON r.id = e.run_id
+    WHERE e.recheck_at <= now() AND r.state = 'ended' AND (e.recheck_host IS NULL OR e.recheck_host = $2)
+      AND NOT paramedic.paused()
+    ORDER BY e.recheck_at LIMIT 10 FOR UPDATE OF e SKIP LOCKED)
   RETURNING run_id, rechecks
 )
 SELECT t.run_id, t.rechecks, r.playbook_hash, r.target,

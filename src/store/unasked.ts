@@ -51,9 +51,15 @@ export function createUnasked(database: Database): Unasked {
         );
         if (!rowCount) return false;
         if (policy !== null) {
+          // What was to be told of an earlier question would tell how to decide what is not asked any more.
           await client.query(
-            `INSERT INTO paramedic.escalations (run_id, policy, topic) VALUES ($1, $2, 'approval-unasked') ${retell}`,
-            [approval.runId, policy],
+            `UPDATE paramedic.outbox SET state = 'withdrawn', settled_at = now(), last_error = 'another question is asked'
+             WHERE run_id = $1 AND topic = 'approval-unasked' AND state = 'waiting' AND shown_seq = 0`,
+            [approval.runId],
+          );
+          await client.query(
+            `INSERT INTO paramedic.escalations (run_id, policy, topic, about) VALUES ($1, $2, 'approval-unasked', $3) ${retell}`,
+            [approval.runId, policy, approval.id],
           );
         }
         const happening = { type: "escalated", policy, reason, topic: "approval-unasked" } as const;

@@ -210,9 +210,23 @@ const rows: readonly Row[] = [
   {
     name: "an approval that came in time is good after its expiry",
     playbook: asking,
-    past: [planned(), requested(), 599, approved(), planned(), 900, approversChecked()],
+    past: [planned(), requested(), 599, approved(), 899, planned(), 900, approversChecked()],
     at: 900,
     decided: apply,
+  },
+  {
+    name: "an approval is good for as long as there was to decide it, and is then asked for again",
+    playbook: asking,
+    past: [planned(), requested(), 599, approved()],
+    at: 1_200,
+    decided: { do: "void", step: stepOf("change"), approval: "a1" },
+  },
+  {
+    name: "what was planned a minute ago is planned again before it is applied",
+    playbook: asking,
+    past: [planned(), requested(), approved(), planned()],
+    at: 61,
+    decided: plan,
   },
   {
     name: "the same digest again is applied",
@@ -377,14 +391,14 @@ const rows: readonly Row[] = [
     name: "rails that were counted long ago are counted again",
     playbook: railed,
     past: [planned(), railsChecked([0])],
-    at: 3_600,
+    at: 30,
     decided: { do: "check-rails", step: stepOf("change") },
   },
   {
     name: "an approved step is not stopped by rails that people saw",
     playbook: railed,
-    past: [planned(), railsChecked([3]), requested(), approved(), planned(), 3_600, approversChecked()],
-    at: 3_600,
+    past: [planned(), railsChecked([3]), requested(), approved(), planned(), 30, approversChecked()],
+    at: 30,
     decided: apply,
   },
 

@@ -1,3 +1,4 @@
+import type { Happening } from "../../src/domain/event.ts";
 import { noticeOf, subjectOf } from "../../src/oncall/notice.ts";
 import { openQuestionOf } from "../../src/oncall/question.ts";
 import { happened, historyOf } from "../support/builders.ts";
@@ -39,7 +40,7 @@ test("a run that somebody asked for has a key of its own, and without a public a
 
 test.each([
   ["fixed", true],
-  ["nothing-to-do", true],
+  ["nothing-to-do", false],
   ["resolved", true],
   ["ineffective", false],
   ["unknown", false],
@@ -48,6 +49,18 @@ test.each([
   expect(subjectAfter(1, happened.ended(outcome)).recovered).toBe(recovered);
   expect(subjectAfter(1, happened.ended(outcome), happened.recovered()).recovered).toBe(true);
   expect(subjectAfter(1).recovered).toBe(false);
+});
+
+test("that nothing had to be done is good news only where it was measured", () => {
+  const measured = subjectAfter(1, happened.checked(true), happened.ended("nothing-to-do"));
+  expect(measured.recovered).toBe(true);
+});
+
+test("who has a question has not what came of it", () => {
+  const asked: Happening = { type: "escalated", policy: "database", reason: "it waits", topic: "approval-unasked" };
+  const has: Happening = { type: "acknowledged", by: "api:night" };
+  expect(subjectAfter(1, asked, has).acknowledgedBy).toBe("api:night");
+  expect(subjectAfter(1, asked, has, happened.escalated()).acknowledgedBy).toBeNull();
 });
 
 test("what was handed over or held can be acknowledged, by the command line or by REST", () => {

@@ -47,6 +47,7 @@ async function look(over: Partial<RecoverWorld> = {}): Promise<void> {
     store: createRecoveries(oncall.spine.database),
     playbook,
     targets,
+    host: null,
     tellPeople: () => {},
     pausedHere: () => false,
     log,

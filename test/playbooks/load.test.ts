@@ -45,7 +45,7 @@ test("a playbook without a mistake has no problem and its defaults filled in", (
     summary: "Cancels what is slow.",
     hash: hashOfPlaybook(good),
     source: good,
-    on: { alerts: ['alertname="Slow"'], request: null, schedule: null },
+    on: { alerts: ['alertname="Slow"'], request: null, schedule: null, schedule: null },
     target: { label: "service" },
     cooldownMs: null,
     budget: [],
@@ -182,7 +182,11 @@ describe("one mistake, one message with its line", () => {
       "  schedule: '0 2 * * *'",
       "5: a schedule has no alert whose label selects a target; name the target",
     ],
-    ["  alerts: ['alertname=\"Slow\"']", "  {}", "3: nothing starts this playbook; give it alerts, a schedule, or request: true"],
+    [
+      "  alerts: ['alertname=\"Slow\"']",
+      "  {}",
+      "3: nothing starts this playbook; give it alerts, a schedule, or request: true",
+    ],
     ["  alerts: ['alertname=\"Slow\"']", "  request: false", "4: on.request must be true, or left out"],
     [
       "  alerts:",

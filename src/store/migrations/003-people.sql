@@ -17,19 +17,26 @@ ALTER TABLE paramedic.outbox
   -- Null: it follows its run, and nothing new is to be told.
   ALTER COLUMN due_at DROP NOT NULL;
 ALTER TABLE paramedic.outbox DROP CONSTRAINT outbox_run_id_way_policy_level_key;
-ALTER TABLE paramedic.outbox ADD CONSTRAINT outbox_said_once UNIQUE (run_id, topic, way, policy, level);
+-- What exactly it is about, where a topic alone does not say: the approval that could not be asked for.
+ALTER TABLE paramedic.outbox ADD COLUMN about text NOT NULL DEFAULT '';
+ALTER TABLE paramedic.outbox ADD CONSTRAINT outbox_said_once UNIQUE (run_id, topic, about, way, policy, level);
 DROP INDEX paramedic.outbox_due;
 CREATE INDEX outbox_due ON paramedic.outbox (due_at) WHERE state IN ('waiting', 'following') AND due_at IS NOT NULL;
 
 ALTER TABLE paramedic.escalations
   -- Why: handed-over, held, approval-unasked.
   ADD COLUMN topic        text NOT NULL DEFAULT 'handed-over',
+  ADD COLUMN about        text NOT NULL DEFAULT '',
+  -- Since when no worker that looked knew the policy; null: the last one did.
+  ADD COLUMN unknown_since timestamptz,
   -- Not yet begun: it begins at due_at unless the run is over by then.
   ADD COLUMN held         boolean NOT NULL DEFAULT false,
   -- The alert resolved and the playbook's checks held again: nobody need be told any more.
   ADD COLUMN recovered_at timestamptz,
   -- When the checks are to be measured, after the alert resolved; null: not.
   ADD COLUMN recheck_at   timestamptz,
+  -- The host whose worker must measure; null: any may look.
+  ADD COLUMN recheck_host text,
   ADD COLUMN rechecks     integer NOT NULL DEFAULT 0;
 CREATE INDEX escalations_recheck ON paramedic.escalations (recheck_at) WHERE recheck_at IS NOT NULL;
 
