@@ -305,7 +305,7 @@ test("a worker that does not know the policy says so, and leaves the escalation 
 test("a policy that no worker knows for ten minutes is given up, and the run's history says so once", async () => {
   const run = await handedOver();
   const { errors, log } = loggedErrors();
-  await spine.database.pool.query("UPDATE paramedic.escalations SET began_at = now() - interval '11 minutes'");
+  await spine.database.pool.query("UPDATE paramedic.escalations SET unknown_since = now() - interval '11 minutes'");
   for (let desk = 0; desk < 3; desk += 1) open({ levelsOf: () => null, log });
   await until(async () => (await happened(run, "not-told")).length > 0, { what: "the history to say so" });
   expect(await happened(run, "not-told")).toMatchObject([
