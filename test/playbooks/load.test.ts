@@ -45,7 +45,7 @@ test("a playbook without a mistake has no problem and its defaults filled in", (
     summary: "Cancels what is slow.",
     hash: hashOfPlaybook(good),
     source: good,
-    on: { alerts: ['alertname="Slow"'], request: null, schedule: null, schedule: null },
+    on: { alerts: ['alertname="Slow"'], request: null, schedule: null },
     target: { label: "service" },
     cooldownMs: null,
     budget: [],
