@@ -116,6 +116,8 @@ test("the roles are in order, each with what the one before may do", () => {
     .filter((line) => !/viewer|null/.test(line));
   expect(allowed.sort()).toEqual([
     "POST /api/v1/approvals/:id approver",
+    "POST /api/v1/mitigations/:id/keep approver",
+    "POST /api/v1/mitigations/:id/revert operator",
     "POST /api/v1/runs operator",
     "POST /api/v1/runs/:id/acknowledge operator",
     "POST /api/v1/runs/:id/cancel operator",
