@@ -35,6 +35,7 @@ import { isOutage } from "./store/outage.ts";
 import type { Outbox } from "./store/outbox.ts";
 import type { Reads } from "./store/reads.ts";
 import { createRecoveries } from "./store/recoveries.ts";
+import { createRefusals } from "./store/refusals.ts";
 import type { Switches } from "./store/switches.ts";
 import { createUnasked } from "./store/unasked.ts";
 import type { Metrics } from "./telemetry/metrics.ts";
@@ -160,6 +161,7 @@ function slackWorldOf(parts: DoorParts): SlackWorld {
     answer: approvals.answer,
     refuse: approvals.refuse,
     acknowledge: escalations.acknowledge,
+    refuseAcknowledgement: createRefusals(parts.database).acknowledgement,
     runs: ({ limit }) => reads.runs({ state: null, outcome: null, playbook: null, target: null, before: null, limit }),
     requestRun: parts.requestRun,
     readSwitch: switches.read,

@@ -227,6 +227,8 @@ export type Happening =
     }
   /** Somebody has it. */
   | { readonly type: "acknowledged"; readonly by: string }
+  /** Somebody who may not have it tried to. */
+  | { readonly type: "acknowledge-refused"; readonly by: string; readonly reason: string }
   /** The alert of a run that was handed over resolved; the playbook's checks were measured once more. */
   | { readonly type: "recovery-checked"; readonly passed: boolean; readonly reason: string | null }
   /** What was handed over is over: the alert resolved and the checks hold. */

@@ -198,6 +198,7 @@ export function progressOf(history: readonly RunEvent[]): Progress {
       case "created":
       case "set-aside":
       case "acknowledged":
+      case "acknowledge-refused":
       case "recovery-checked":
       case "recovered":
         break;

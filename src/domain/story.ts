@@ -128,6 +128,8 @@ function sentence(event: RunEvent): Sentence {
       return { text: `Could not tell anybody by ${event.way}${about(event)}: ${event.reason}`, tone: "bad" };
     case "acknowledged":
       return { text: `${event.by} has it` };
+    case "acknowledge-refused":
+      return { text: `${event.by} may not have it: ${event.reason}` };
     case "recovery-checked":
       return event.passed
         ? { text: "The alert resolved, and every check of the playbook holds", tone: "good" }

@@ -157,8 +157,8 @@ async function recordRefusal(client: pg.PoolClient, approval: string, by: string
   if (!row) return;
   const { rows: before } = await client.query<{ count: number }>(
     `SELECT count(*)::int AS count FROM paramedic.run_events
-     WHERE run_id = $1 AND event ->> 'type' = 'answer-refused'`,
-    [row.run_id],
+     WHERE run_id = $1 AND event ->> 'type' = 'answer-refused' AND event ->> 'approval' = $2`,
+    [row.run_id, approval],
   );
   if ((before[0]?.count ?? 0) >= mostRefusals) return;
   const happening = { type: "answer-refused", step: row.step, approval, by, reason } as const;

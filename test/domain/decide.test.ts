@@ -1357,6 +1357,7 @@ const rows: readonly Row[] = [
     past: [
       { type: "told", way: "email", level: 1, to: "oncall@example.net" },
       { type: "not-told", way: "pagerduty", level: 2, reason: "the routing key is not known" },
+      { type: "acknowledge-refused", by: "slack:U0", reason: "has the role none, and this needs operator" },
       { type: "acknowledged", by: "api:oncall" },
       { type: "set-aside", worker: "app-1/7" },
     ],
@@ -1410,6 +1411,7 @@ describe("decide", () => {
       told: true,
       "not-told": true,
       acknowledged: true,
+      "acknowledge-refused": true,
     } as const satisfies Record<Happening["type"], true>;
     const decisions = {
       observe: true,

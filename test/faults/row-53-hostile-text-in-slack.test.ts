@@ -66,6 +66,7 @@ function ending(text: string, effects: readonly string[]): readonly Happening[] 
     { type: "escalated", policy: text, reason: text },
     { type: "ended", outcome: "failed", reason: text },
     { type: "not-told", way: text, level: 1, reason: text },
+    { type: "acknowledge-refused", by: text, reason: text },
     { type: "acknowledged", by: text },
   ];
 }

@@ -151,6 +151,20 @@ describe("an approval", () => {
     ]);
   });
 
+  test("keeps its first hundred refusals, whatever was refused of another approval of the run", async () => {
+    const { run, approval } = await asked();
+    for (let times = 0; times < 101; times += 1) await store.approvals.refuse(approval, "eve", "has no role");
+    const refused = async () =>
+      (await store.reads.events(run.id, 0)).flatMap((event) => (event.type === "answer-refused" ? [event] : []));
+    expect(await refused()).toHaveLength(100);
+    const second = newId();
+    await store.sql("UPDATE paramedic.runs SET due_at = now() WHERE id = $1", [run.id]);
+    const again = happened.requested({ approval: second });
+    await write(store, await claimOf(store, run.id), [happened.voided(approval), again], { state: "released" });
+    await store.approvals.refuse(second, "eve", "has no role");
+    expect((await refused()).at(-1)).toMatchObject({ approval: second });
+  });
+
   test.each([1, 2])("that needs %d and is clicked by many at once gets as many decisions", async (atLeast) => {
     const { run, approval } = await asked({ atLeast });
     const answers = await Promise.all(

@@ -21,6 +21,7 @@ import { createClicks } from "../../src/store/clicks.ts";
 import { createEscalations } from "../../src/store/escalations.ts";
 import { isOutage } from "../../src/store/outage.ts";
 import { createOutbox } from "../../src/store/outbox.ts";
+import { createRefusals } from "../../src/store/refusals.ts";
 import { playbook } from "./builders.ts";
 import { type SlackDouble, startSlackDouble } from "./slack-double.ts";
 import type { SlackMessage } from "./slack-double-workspace.ts";
@@ -151,6 +152,7 @@ export async function startSlackHouse(
       answer: view.approvals.answer,
       refuse: view.approvals.refuse,
       acknowledge: createEscalations(view.database, newId).acknowledge,
+      refuseAcknowledgement: createRefusals(view.database).acknowledgement,
       runs: ({ limit }) =>
         view.reads.runs({ state: null, outcome: null, playbook: null, target: null, limit, before: null }),
       requestRun: createRequestRun({

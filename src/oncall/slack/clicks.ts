@@ -154,6 +154,7 @@ export function createClicks(parts: {
       origin ?? objectionToRole(await world.people.find(from.user, { fresh: true }, signal), "operator");
     if (objection) {
       log.warn({ who: by, what: "acknowledge a run", run, why: objection.reason }, "A click was refused");
+      await world.refuseAcknowledgement(run, by, objection.reason);
       return say(from, objection.said, signal);
     }
     const answered = await world.acknowledge(run, by);

@@ -38,11 +38,11 @@ export function createCommands(world: SlackWorld, ownTeam: OwnTeam, now: () => n
   ): Promise<string> {
     const by = whoOf(command.from);
     const caller = await world.people.find(command.from.user, { fresh: true }, signal);
-    const stranger = objectionToRole(caller, "viewer");
-    if (stranger) return stranger.said;
     const found = await world.pendingApprovalsOf(line.run);
     const runs = [...new Set(found.map(({ runId }) => runId))];
     const [approval] = found;
+    const stranger = objectionToRole(caller, "viewer");
+    if (stranger) return turnAway(command, line, runs.length === 1 ? approval : undefined, stranger);
     if (!approval)
       return `No run whose id begins with ${code(line.run)} waits for approval. ${code(`${commandName} runs`)} lists runs.`;
     if (runs.length > 1) {
@@ -88,6 +88,25 @@ export function createCommands(world: SlackWorld, ownTeam: OwnTeam, now: () => n
     return said;
   }
 
+  /** Somebody whose business this is not: they learn nothing of the run, and what they tried stands in its history. */
+  async function turnAway(
+    command: Command,
+    line: Line,
+    approval: Approval | undefined,
+    objection: Objection,
+  ): Promise<string> {
+    if (approval) return refuse(command, approval, objection);
+    log.warn({ who: whoOf(command.from), what: line.do, why: objection.reason }, "A command was refused");
+    return objection.said;
+  }
+
+  /** The approval that an answer is about; undefined: the line is no answer, or names no single run that waits. */
+  async function answeredBy(line: Line): Promise<Approval | undefined> {
+    if (line.do !== "approve" && line.do !== "decline") return undefined;
+    const found = await world.pendingApprovalsOf(line.run);
+    return new Set(found.map(({ runId }) => runId)).size === 1 ? found[0] : undefined;
+  }
+
   async function start(command: Command, line: Extract<Line, { do: "run" }>): Promise<string> {
     const { playbook, target, inputs, reason } = line;
     const wanted = { playbook, target, inputs, reason, dryRun: false };
@@ -124,8 +143,8 @@ export function createCommands(world: SlackWorld, ownTeam: OwnTeam, now: () => n
 
   return async (command, signal) => {
     const origin = await objectionToOrigin(ownTeam, command.from);
-    if (origin) return origin.said;
     const line = readLine(command.text, world.playbooks);
+    if (origin) return turnAway(command, line, await answeredBy(line), origin);
     if (line.do === "approve" || line.do === "decline") return decide(command, line, signal);
     const fresh = line.do === "run" || line.do === "pause" || line.do === "resume";
     const objection = objectionToRole(

@@ -86,11 +86,13 @@ export function createPeople(options: {
       return refused("is nobody whom Slack knows");
     }
     if (!info.ok) return unknown(info.reason, info.retryable);
-    if ("ok" in own) return own;
     const about = info.response["user"];
     if (!isObject(about)) return unknown("Slack's answer does not say who this is.", true);
-    const why = objection(about, own);
-    return why === null ? null : refused(why);
+    const nobody = objectionToUser(about);
+    if (nobody !== null) return refused(nobody);
+    if ("ok" in own) return own;
+    const foreign = objectionToTeam(about, own);
+    return foreign === null ? null : refused(foreign);
   }
 
   /** The workspace of our token, which does not change. */
@@ -136,14 +138,16 @@ interface OwnTeam {
 
 const noGroups: Membership = { ok: true, groups: [] };
 
-/**
- * https://docs.slack.dev/reference/objects/user-object; its `is_stranger` is not set for people of other workspaces who
- * share a channel with ours, so the workspace is compared.
- */
-function objection(about: JsonObject, own: OwnTeam): string | null {
+/** https://docs.slack.dev/reference/objects/user-object */
+function objectionToUser(about: JsonObject): string | null {
   if (about["deleted"] === true) return "is deactivated in Slack";
   if (about["is_bot"] === true) return "is a bot";
   if (about["is_restricted"] === true || about["is_ultra_restricted"] === true) return "is a guest of the workspace";
+  return null;
+}
+
+/** The object's `is_stranger` is not set for people of other workspaces who share a channel with ours. */
+function objectionToTeam(about: JsonObject, own: OwnTeam): string | null {
   const team = about["team_id"];
   const enterprise = isObject(about["enterprise_user"]) ? about["enterprise_user"]["enterprise_id"] : undefined;
   if (team === own.team || (own.enterprise !== null && [team, enterprise].includes(own.enterprise))) return null;

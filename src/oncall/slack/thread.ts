@@ -56,6 +56,7 @@ function isTold(event: RunEvent, before: () => readonly RunEvent[]): boolean {
     case "approval-requested":
     // Whoever may not decide could fill the channel with trying.
     case "answer-refused":
+    case "acknowledge-refused":
     case "notifying":
       return false;
     case "approvers-checked":

@@ -104,6 +104,8 @@ export interface SlackWorld {
   }): Promise<Answered>;
   /** Appends `answer-refused` to the history of the approval's run. */
   refuse(approval: string, by: string, reason: string): Promise<void>;
+  /** Appends `acknowledge-refused` to the history of the run. */
+  refuseAcknowledgement(runId: string, by: string, reason: string): Promise<void>;
   acknowledge(
     runId: string,
     by: string,

@@ -136,6 +136,9 @@ test("I have it is taken from an operator, once, and whoever comes later is told
   const { run, message } = await house.handOver();
   await house.slack.click({ message, actionId: acknowledgeId, user: "U0SCREEN" });
   await house.untilTold("U0SCREEN", "Your role is viewer, and this needs operator");
+  expect((await house.events(run)).filter(({ type }) => type === "acknowledge-refused")).toMatchObject([
+    { by: "slack:U0SCREEN", reason: "has the role viewer, and this needs operator" },
+  ]);
   await house.slack.click({ message, actionId: acknowledgeId, user: "U0SHIFT" });
   await until(async () => (await house.events(run)).find(({ type }) => type === "acknowledged"));
   await house.slack.click({ message, actionId: acknowledgeId, user: "U0LEAD", stale: true });

@@ -81,8 +81,27 @@ test("approving by command knows the same limits as the button, and its refusals
   expect((await house.events(run)).filter(({ type }) => type === "answer-refused")).toMatchObject([
     { by: "slack:U0SHIFT" },
     { by: "slack:U0CHIEF" },
+    { by: "slack:U0NOBODY", reason: "has the role none, and this needs viewer" },
   ]);
   for (const id of [approval, own.approval]) expect((await house.approval(id)).state).toBe("pending");
+});
+
+test("somebody of another workspace decides nothing by command, and that they tried stands in the history", async () => {
+  const { run, approval } = await house.ask();
+  const fields = {
+    command: "/paramedic",
+    text: `approve ${run}`,
+    user_id: "U0LEAD",
+    team_id: "T0ELSEWHERE",
+    channel_id: house.slack.ops,
+    trigger_id: "1.2.4",
+  };
+  await house.slack.post(new URLSearchParams(fields).toString());
+  await house.untilTold("U0LEAD", "Only people of the workspace");
+  expect((await house.approval(approval)).state).toBe("pending");
+  expect((await house.events(run)).filter(({ type }) => type === "answer-refused")).toMatchObject([
+    { approval, by: "slack:U0LEAD", reason: "is from another workspace (T0ELSEWHERE)" },
+  ]);
 });
 
 test("the beginning of an id must be that of one waiting run", async () => {

@@ -117,6 +117,13 @@ test.each([
   expect(found).toMatchObject({ ok: false, refused: true, reason: expect.stringContaining(reason) });
 });
 
+test("a guest is called a guest also while Slack does not say which workspace is ours", async () => {
+  slack.addUser("UALICE", { kind: "guest" });
+  slack.fail("auth.test", { status: 503 });
+  const found = await peopleOf({ users: { UALICE: "admin" } }).find("UALICE", fresh, never);
+  expect(found).toMatchObject({ ok: false, refused: true, reason: "is a guest of the workspace" });
+});
+
 test("on an Enterprise Grid, people of its other workspaces are our own and those of another organisation are not", async () => {
   const answers: Readonly<Record<string, JsonObject>> = {
     "auth.test": { ok: true, team_id: "T1", enterprise_id: "E1" },
