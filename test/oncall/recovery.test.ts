@@ -3,6 +3,7 @@
 import { lookForRecoveries, type RecoverWorld } from "../../src/playbooks/recover.ts";
 import { inTransaction } from "../../src/store/connect.ts";
 import { createRecoveries } from "../../src/store/recoveries.ts";
+import { createUnasked, type UnaskedApproval } from "../../src/store/unasked.ts";
 import { mailAddress, type OnCall, routingKey, startOnCall } from "../support/on-call.ts";
 import { playbookYaml } from "../support/spine.ts";
 import { until } from "../support/until.ts";
@@ -18,6 +19,12 @@ const playbooks = [
   playbookYaml({ extra: "escalate: ward" }),
   playbookYaml({ name: "unmeasured", alertname: "Unmeasured", extra: "escalate: ward", verify: " " }),
   playbookYaml({ name: "holding", alertname: "Held", extra: "escalate: { policy: ward, hold: 1h }", verify: slow }),
+  playbookYaml({
+    name: "asking",
+    alertname: "Asked",
+    heal: "patient.operate",
+    extra: "escalate: { policy: ward, hold: 1h }",
+  }),
   playbookYaml({ name: "finishing", alertname: "Finish", extra: "escalate: ward\non_resolved: finish" }),
 ];
 
@@ -237,4 +244,118 @@ test("a held page that somebody has is resolved too, when the run has given up a
   await until(() => oncall.pagerDuty.open(routingKey).size === 0, { what: "the page to be resolved" });
   const triggers = oncall.pagerDuty.requests.filter(({ body }) => body?.["event_action"] === "trigger");
   expect(triggers).toHaveLength(1);
+});
+
+describe("people who were told while the run went on, which then ended without an effect", () => {
+  const declined = { outcome: "declined", ends: (run: string) => answer(run, "decline") };
+  const cancelled = {
+    outcome: "cancelled",
+    ends: (run: string) => oncall.spine.requests.cancel(run, "api:night", "mine"),
+  };
+
+  /** A run that waits for approval, with people told: because the hold is over, or because nobody could be asked. */
+  async function told(topic: "held" | "approval-unasked"): Promise<string> {
+    const run = await oncall.spine.start({ ...alert, labels: { alertname: "Asked", service: "ward" } });
+    expect(await oncall.spine.settle(run)).toMatchObject({ waitingFor: "approval" });
+    if (topic === "held")
+      await oncall.spine.database.pool.query("UPDATE paramedic.escalations SET due_at = now() WHERE held");
+    else {
+      const unasked = createUnasked(oncall.spine.database);
+      const [approval] = await unasked.find(-1);
+      await unasked.escalate(approval as UnaskedApproval, "ward", "nobody could be asked");
+    }
+    oncall.open();
+    await until(() => oncall.pagerDuty.open(routingKey).size === 1, { what: "people to be told" });
+    expect(await happened(run, "escalated")).toMatchObject([{ topic }]);
+    return run;
+  }
+
+  async function answer(run: string, decision: "approve" | "decline"): Promise<void> {
+    const [approval] = await oncall.spine.approvals.ofRun(run);
+    if (!approval) throw new Error("no approval is pending");
+    await oncall.spine.approvals.answer({ ...approval, approval: approval.id, decision, by: "api:boss", reason: null });
+  }
+
+  test.each([
+    { topic: "held", ...declined },
+    { topic: "held", ...cancelled },
+    { topic: "approval-unasked", ...declined },
+    { topic: "approval-unasked", ...cancelled },
+  ] as const)(
+    "$topic, then $outcome: measured when the alert resolves, and let go",
+    async ({ topic, outcome, ends }) => {
+      const run = await told(topic);
+      await ends(run);
+      expect(await oncall.spine.settle(run)).toMatchObject({ outcome });
+      expect(oncall.pagerDuty.open(routingKey).size).toBe(1);
+      await resolve();
+      await look();
+      expect(await happened(run, "recovery-checked")).toMatchObject([{ passed: false }]);
+      expect(oncall.pagerDuty.open(routingKey).size).toBe(1);
+      oncall.spine.patient.sick = false;
+      await later();
+      await look();
+      expect(await happened(run, "recovered")).toHaveLength(1);
+      await until(() => oncall.pagerDuty.open(routingKey).size === 0, { what: "the page to be resolved" });
+    },
+  );
+
+  test("nothing is measured while such a run still goes on", async () => {
+    const run = await told("held");
+    oncall.spine.patient.sick = false;
+    const looks = oncall.spine.patient.looks;
+    await oncall.spine.database.pool.query("UPDATE paramedic.escalations SET recheck_at = now()");
+    await look();
+    expect(oncall.spine.patient.looks).toBe(looks);
+    expect(await happened(run, "recovered")).toEqual([]);
+  });
+});
+
+describe("checks that must be measured on the target's host", () => {
+  /** This worker's world, were the checks those of a host, and the ward a target there. */
+  function atHost(): Partial<RecoverWorld> {
+    const { playbook, targets } = oncall.spine.worker.world;
+    return {
+      targets: new Map([...targets].map(([name, target]) => [name, { ...target, host: "app-1" }])),
+      playbook: async (hash) => {
+        const loaded = await playbook(hash);
+        if (!loaded) return null;
+        return { ...loaded, checks: loaded.checks.map((one) => ({ ...one, check: { ...one.check, onHost: true } })) };
+      },
+    };
+  }
+
+  test("are left to a worker of that host, at once, and no other one measures", async () => {
+    const run = await handedOver();
+    oncall.spine.patient.sick = false;
+    await resolve();
+    const looks = oncall.spine.patient.looks;
+    await look(atHost());
+    expect(await escalation(run)).toMatchObject({ recovered: false, rechecks: 0 });
+    expect((await escalation(run)).again).toBeLessThanOrEqual(0);
+    await look({ ...atHost(), host: "app-2" });
+    await look();
+    expect(oncall.spine.patient.looks).toBe(looks);
+    expect(await happened(run, "recovery-checked")).toEqual([]);
+    await look({ ...atHost(), host: "app-1" });
+    expect(oncall.spine.patient.looks).toBe(looks + 1);
+    expect(await happened(run, "recovered")).toHaveLength(1);
+  });
+
+  test("are measured by the first worker that looks where it is one of that host", async () => {
+    const run = await handedOver();
+    oncall.spine.patient.sick = false;
+    await resolve();
+    await look({ ...atHost(), host: "app-1" });
+    expect(await happened(run, "recovered")).toHaveLength(1);
+  });
+
+  test("are left to no host where the checks are such that any worker measures them", async () => {
+    const run = await handedOver();
+    oncall.spine.patient.sick = false;
+    await resolve();
+    const { targets } = atHost();
+    await look({ ...(targets && { targets }) });
+    expect(await happened(run, "recovered")).toHaveLength(1);
+  });
 });
