@@ -16,6 +16,7 @@ import { logsErrors } from "./logs/errors.ts";
 import { notifySend, type SendSettings } from "./notify/send.ts";
 import { postgresActions } from "./postgres/postgres-actions.ts";
 import { prometheusQuery } from "./prometheus/query.ts";
+import { prometheusRange } from "./prometheus/range.ts";
 import { deleteKeys } from "./redis/delete-keys.ts";
 import { roundTrip } from "./redis/round-trip.ts";
 import { stats } from "./redis/stats.ts";
@@ -26,7 +27,7 @@ import { systemdStatus } from "./systemd/status.ts";
 
 /** What actions need of the configuration beyond their target. */
 export interface ActionSettings {
-  /** The Prometheus that `prometheus.query` asks; null where none is configured. */
+  /** The Prometheus that `prometheus.query` and `prometheus.range` ask; null where none is configured. */
   readonly prometheusUrl: string | null;
   /** The address of the D-Bus system bus where it is not the usual one; null or left out: the usual one. */
   readonly systemBusAddress?: string | null;
@@ -46,6 +47,7 @@ export function createActions(settings: ActionSettings): ActionRegistry {
     deployRollback(bus),
     ...postgresActions,
     prometheusQuery(settings.prometheusUrl),
+    prometheusRange(settings.prometheusUrl),
     notifySend(settings.slack ?? null),
     stats,
     roundTrip,

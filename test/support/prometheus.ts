@@ -1,7 +1,9 @@
 /** Real Prometheus servers for tests: Debian's prometheus, scraping what it is told once a second or faster. */
 
+import { execFile } from "node:child_process";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { promisify } from "node:util";
 import { realService } from "./real-service.ts";
 import { temporaryFolder } from "./run-folder.ts";
 import { startServer, type TestServer } from "./server.ts";
@@ -21,11 +23,13 @@ export interface PrometheusOptions {
   readonly ruleGroups?: readonly object[];
   /** `host:port` of the Alertmanagers to tell. */
   readonly alertmanagers?: readonly string[];
+  /** What it has known since before it started: series by name, each as pairs of seconds since 1970 and a value, oldest first. */
+  readonly history?: Readonly<Record<string, readonly (readonly [number, number])[]>>;
 }
 
 /** Starts a Prometheus on 127.0.0.1. */
 export async function startPrometheus(options: PrometheusOptions = {}): Promise<TestPrometheus> {
-  const { scrape = [], interval = "1s", ruleGroups = [], alertmanagers = [] } = options;
+  const { scrape = [], interval = "1s", ruleGroups = [], alertmanagers = [], history } = options;
   const folder = await temporaryFolder("prometheus");
   const [file, rules] = [join(folder, "prometheus.yml"), join(folder, "rules.yml")];
   // JSON is YAML.
@@ -39,11 +43,13 @@ export async function startPrometheus(options: PrometheusOptions = {}): Promise<
       alerting: { alertmanagers: [{ static_configs: [{ targets: alertmanagers }] }] },
     }),
   );
+  if (history) await backfill(folder, history);
   const server = await startServer({
     command: "prometheus",
     args: (port) => [
       `--config.file=${file}`,
       `--storage.tsdb.path=${join(folder, "data")}`,
+      "--storage.tsdb.retention.time=90d",
       `--web.listen-address=127.0.0.1:${port}`,
     ],
     cwd: folder,
@@ -54,4 +60,21 @@ export async function startPrometheus(options: PrometheusOptions = {}): Promise<
     },
   });
   return Object.defineProperty(server as TestPrometheus, "url", { value: `http://127.0.0.1:${server.port}` });
+}
+
+async function backfill(folder: string, history: NonNullable<PrometheusOptions["history"]>): Promise<void> {
+  const file = join(folder, "history.txt");
+  const lines = Object.entries(history).flatMap(([name, samples]) => [
+    `# TYPE ${name} gauge`,
+    ...samples.map(([time, value]) => `${name} ${value} ${time}`),
+  ]);
+  await writeFile(file, `${lines.join("\n")}\n# EOF\n`);
+  await promisify(execFile)("promtool", [
+    "tsdb",
+    "create-blocks-from",
+    "openmetrics",
+    "-q",
+    file,
+    join(folder, "data"),
+  ]);
 }

@@ -1,13 +1,9 @@
 /** `prometheus.query`: one number from an instant query to the configured Prometheus. */
 
 import { z } from "zod";
-import type { ActionContext, Failure, ObserveAction, Observed } from "../../domain/action.ts";
+import type { ActionContext, ObserveAction, Observed } from "../../domain/action.ts";
 import { lasting, passing } from "../failure.ts";
-import { requestJson } from "../request-json.ts";
-import { urlBelow } from "../url-below.ts";
-
-const longestQuery = 8_192;
-const longestComplaint = 300;
+import { askPrometheus, longestQuery, noData } from "./ask.ts";
 
 const input = z.strictObject({
   /** PromQL that results in one series or a scalar. */
@@ -28,7 +24,6 @@ const answerShape = z.object({
     z.object({ resultType: z.literal("scalar"), result: sample }),
   ]),
 });
-const complaintShape = z.object({ error: z.string() });
 
 /** The action for the Prometheus at `url`; null where none is configured, which each use then reports. */
 export function prometheusQuery(url: string | null): ObserveAction<Input, Output> {
@@ -43,20 +38,8 @@ export function prometheusQuery(url: string | null): ObserveAction<Input, Output
 }
 
 async function observe(base: string | null, input: Input, context: ActionContext): Promise<Observed<Output>> {
-  if (base === null) return lasting("No Prometheus is configured. Add prometheus.url to paramedic.yaml.");
-  const url = urlBelow(base, "/api/v1/query");
-  if (!url) return lasting("The configured prometheus.url is no plain http(s) URL. Correct it.");
-  url.search = new URLSearchParams({ query: input.query, timeout: "9s" }).toString();
-  const answer = await requestJson(url, context.signal);
-  if (answer.status === "failed") return answer;
-  if (answer.code !== 200) return refusal(answer.code, answer.body);
-  return readValue(answer.body);
-}
-
-function refusal(code: number, body: unknown): Failure {
-  const complaint = complaintShape.safeParse(body);
-  const said = complaint.success ? `: ${complaint.data.error.slice(0, longestComplaint)}` : "";
-  return (code >= 500 || code === 429 ? passing : lasting)(`Prometheus answered ${code}${said}`);
+  const answer = await askPrometheus(base, "/api/v1/query", { query: input.query, timeout: "9s" }, context.signal);
+  return answer.status === "failed" ? answer : readValue(answer.body);
 }
 
 function readValue(body: unknown): Observed<Output> {
@@ -71,7 +54,7 @@ function readValue(body: unknown): Observed<Output> {
   }
   const text = data.resultType === "scalar" ? data.result[1] : data.result[0]?.value[1];
   if (text === undefined) {
-    return passing("No data: the query results in no series. Check the metric's name, its labels and the scrape.");
+    return passing(noData);
   }
   const value = Number(text);
   if (!Number.isFinite(value)) return passing(`The query results in ${text}, which is no number to compare with.`);
