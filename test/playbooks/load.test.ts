@@ -187,6 +187,29 @@ describe("one mistake, one message with its line", () => {
       "  {}",
       "3: nothing starts this playbook; give it alerts, a schedule, or request: true",
     ],
+    [
+      "  alerts:",
+      "  schedule: '0 25 * * *'\n  alerts:",
+      "4: '0 25 * * *' is no cron expression: Invalid value for hour: 25; write one such as '0 2 * * *'",
+    ],
+    ["  alerts:", "  schedule: '0 0 30 2 *'\n  alerts:", "4: '0 0 30 2 *' never occurs"],
+    [
+      "  alerts:",
+      "  schedule: '0 2 * * *'\n  timezone: Europe/Berlni\n  alerts:",
+      "5: 'Europe/Berlni' is no time zone; write one such as Europe/Berlin or UTC",
+    ],
+    ["  alerts:", "  missed: run\n  alerts:", "4: missed is only for a schedule; add schedule or leave missed out"],
+    [
+      "  alerts:",
+      "  timezone: UTC\n  alerts:",
+      "4: timezone is only for a schedule; add schedule or leave timezone out",
+    ],
+    ["  alerts:", "  schedule: '0 2 * * *'\n  missed: later\n  alerts:", "5: on.missed must be run or skip"],
+    [
+      "  alerts: ['alertname=\"Slow\"']\ntarget: { label: service }",
+      "  schedule: '0 2 * * *'\n  request: true\n  inputs:\n    a: string\ntarget: youtility3",
+      "7: input 'a' needs a default or required: false, since only requests give inputs",
+    ],
     ["  alerts: ['alertname=\"Slow\"']", "  request: false", "4: on.request must be true, or left out"],
     [
       "  alerts:",
