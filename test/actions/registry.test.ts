@@ -53,7 +53,9 @@ describe.each(all)("%s", (name, action) => {
   });
 
   test("is done on the host where it works on the host itself, and only then", () => {
-    const onHost = ["systemd", "django", "files", "logs", "deploy"].includes(name.split(".")[0] as string);
+    const system = name.split(".")[0] as string;
+    const atFiles = ["postgres.backup", "postgres.restore"].includes(name);
+    const onHost = atFiles || ["systemd", "django", "files", "logs", "deploy"].includes(system);
     expect(action.onHost).toBe(onHost ? true : undefined);
   });
 

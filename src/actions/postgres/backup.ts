@@ -20,6 +20,7 @@ export type BackupPlan = { readonly database: string; readonly folder: string; r
 
 export const backup: ChangeAction<Record<string, never>, BackupPlan> = {
   name: "postgres.backup",
+  onHost: true,
   summary: "Writes a verified backup of the database to the target's folder.",
   input,
   kind: "change",

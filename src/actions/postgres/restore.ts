@@ -39,6 +39,7 @@ export type RestorePlan = {
 
 export const restore: ChangeAction<Input, RestorePlan> = {
   name: "postgres.restore",
+  onHost: true,
   summary: "Restores a backup into a new database and puts that in the place of the old one.",
   input,
   kind: "change",
