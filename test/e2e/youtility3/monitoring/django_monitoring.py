@@ -39,6 +39,10 @@ class MetricsCollector:
         removed = sum(self._redis.zremrangebyscore(f"metrics:{kind}", "-inf", before) for kind in self.kinds)
         return {"removed": removed}
 
+    def memory_bytes(self):
+        """What the metrics take up in Redis."""
+        return sum(self._redis.memory_usage(f"metrics:{kind}") or 0 for kind in self.kinds)
+
     def archive(self, days):
         """Moves what is older than `days` to the database, batch by batch: first written there, then removed here."""
         from monitoring.models import ArchivedMetric

@@ -1,14 +1,17 @@
 """What the metrics say, for people, for Prometheus and for programs."""
 
+import os
 from collections import Counter, defaultdict
+from pathlib import Path
 
+from apps.core.cache_manager import TreeCache
 from django.conf import settings
 from django.core.cache import cache
-from django.db import connection
+from django.db import DatabaseError, connection
 from django.http import HttpResponse, JsonResponse
 from monitoring.django_monitoring import metrics_collector
 
-_MINUTES = 10
+_MINUTES = settings.METRICS_WINDOW_MINUTES
 
 
 def p95(values):
@@ -67,19 +70,55 @@ def _mean(values):
     return sum(values) / len(values) if values else 0.0
 
 
+def get_process():
+    """This process: when it was started, in seconds since 1970, and its memory. From /proc, as in proc(5)."""
+    started = int(Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19]) / os.sysconf("SC_CLK_TCK")
+    booted = next(int(line.split()[1]) for line in Path("/proc/stat").read_text().splitlines() if "btime" in line)
+    resident = int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    return {"started": booted + started, "resident_bytes": resident}
+
+
+def get_database():
+    """The sessions of the application's role; empty where the database does not answer."""
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute(
+                """SELECT count(*), current_setting('max_connections')::int,
+                   coalesce(max(extract(epoch FROM now() - query_start)) FILTER (WHERE state = 'active'), 0)::float
+                   FROM pg_stat_activity WHERE usename = current_user AND pid <> pg_backend_pid()"""
+            )
+            connections, limit, longest = cursor.fetchone()
+            return {"connections": connections, "connections_limit": limit, "longest_query_seconds": longest}
+    except DatabaseError:
+        return {}
+
+
+def _stale_entries():
+    try:
+        return {"stale_entries": TreeCache.count_stale()}
+    except Exception:
+        return {}
+
+
 def metrics(request):
     """Prometheus's text format; JSON with ?format=json."""
     summary = get_performance_summary()
     if request.GET.get("format") == "json":
         return JsonResponse(summary)
+    process = get_process()
     values = {
         "youtility3_response_time_p95_seconds": summary["response_time_p95"] / 1000,
         "youtility3_query_time_p95_seconds": summary["query_time_p95"] / 1000,
         "youtility3_error_ratio": summary["error_rate"],
         "youtility3_cache_hit_ratio": summary["cache_hit_rate"] / 100,
         "youtility3_requests": summary["requests"],
+        "youtility3_metrics_bytes": metrics_collector.memory_bytes(),
+        "process_start_time_seconds": process["started"],
+        "process_resident_memory_bytes": process["resident_bytes"],
+        **{f"youtility3_database_{name}": value for name, value in get_database().items()},
+        **{f"youtility3_cache_{name}": value for name, value in _stale_entries().items()},
     }
-    lines = [line for name, value in values.items() for line in (f"# TYPE {name} gauge", f"{name} {value:.6g}")]
+    lines = [line for name, value in values.items() for line in (f"# TYPE {name} gauge", f"{name} {value:.10g}")]
     return HttpResponse("\n".join(lines) + "\n", content_type="text/plain; version=0.0.4; charset=utf-8")
 
 
@@ -109,7 +148,14 @@ def _works(check):
 
 
 def dashboard(request):
-    return JsonResponse({**get_performance_summary(), "monitor_queries": settings.MONITOR_QUERIES})
+    return JsonResponse(
+        {
+            **get_performance_summary(),
+            "monitor_queries": settings.MONITOR_QUERIES,
+            "metrics_bytes": metrics_collector.memory_bytes(),
+            "resident_bytes": get_process()["resident_bytes"],
+        }
+    )
 
 
 def alerts(request):
@@ -131,4 +177,4 @@ def slow_queries(request):
 
 
 def cache_performance(request):
-    return JsonResponse(get_cache_performance())
+    return JsonResponse({**get_cache_performance(), **_stale_entries()})

@@ -55,6 +55,8 @@ CACHES = {
     "metrics": _redis_cache(os.environ.get("YT3_METRICS_REDIS_URL", _next_database(_redis))),
 }
 
+# How far back the averages and shares of monitoring look.
+METRICS_WINDOW_MINUTES = float(os.environ.get("METRICS_WINDOW_MINUTES", "10"))
 METRICS_RETENTION_HOURS = int(os.environ.get("METRICS_RETENTION_HOURS", "24"))
 MONITOR_QUERIES = os.environ.get("MONITOR_QUERIES", "true").lower() != "false"
 

@@ -49,6 +49,16 @@ class TreeCache:
         return {"trees": len(trees)}
 
     @staticmethod
+    def count_stale():
+        """How many of the cached trees are not as the database has them; it only reads."""
+        children = _children()
+        roots = [root for root, _ in children.get(None, [])]
+        kept = cache.get_many([f"tree:{root}" for root in roots])
+        return sum(
+            1 for root in roots if kept.get(f"tree:{root}", _MISSING) not in (_MISSING, TreeCache._build(children, root))
+        )
+
+    @staticmethod
     def _build(children, root_id):
         return {
             "id": root_id,

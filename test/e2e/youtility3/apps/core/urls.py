@@ -6,5 +6,7 @@ urlpatterns = [
     path("report/<int:root_id>/", views.report),
     path("tickets/", views.tickets),
     path("slow/", views.slow),
+    path("summary/", views.summary),
+    path("search/", views.search),
     path("broken/", views.broken),
 ]

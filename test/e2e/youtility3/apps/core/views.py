@@ -1,6 +1,7 @@
 """Pages, as JSON."""
 
-from apps.core.cache_manager import TreeCache
+from apps.core.cache_manager import TreeCache, cached
+from apps.core.models import Ticket
 from apps.core.queries import QueryRepository, ReportQueryRepository
 from django.db import connection
 from django.http import JsonResponse
@@ -23,6 +24,24 @@ def slow(request):
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_sleep(%s)", [float(request.GET.get("seconds", "1"))])
     return JsonResponse({"slept": True})
+
+
+def summary(request):
+    """Takes the database long, and nothing where it is cached."""
+    return JsonResponse({"tickets": cached("summary", "all", _count_slowly)})
+
+
+def _count_slowly():
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*), pg_sleep(1.2) FROM core_ticket")
+        return cursor.fetchone()[0]
+
+
+def search(request):
+    """Reads the whole table of tickets as often as it is told to, since no index has their titles."""
+    for number in range(int(request.GET.get("times", "1"))):
+        Ticket.objects.filter(title=f"ticket {number}").values_list("id", flat=True).first()
+    return JsonResponse({"searched": True})
 
 
 def broken(request):
