@@ -13,6 +13,7 @@ import { followNotice } from "./oncall/follow-notice.ts";
 import { subjectOf } from "./oncall/notice.ts";
 import { createPagerDuty, pagerDutyTells } from "./oncall/pagerduty.ts";
 import { createReach, levelsOf, type Voices, waysOf } from "./oncall/reach.ts";
+import { createSharedPages } from "./oncall/shared-pages.ts";
 import { followAnnouncement } from "./oncall/slack/announcement.ts";
 import { createSlackDoors, type SlackDoors } from "./oncall/slack/doors.ts";
 import { followLevel } from "./oncall/slack/level.ts";
@@ -214,7 +215,8 @@ export function startTelling(parts: TellingParts): Telling {
       const history = await reads.events(runId, 0);
       const [created] = history;
       const loaded = created?.type === "created" ? await library(created.playbookHash) : null;
-      return subjectOf(runId, history, { ...around, summary: loaded?.playbook.summary ?? null });
+      const otherPages = await outbox.otherPages(runId);
+      return subjectOf(runId, history, { ...around, otherPages, summary: loaded?.playbook.summary ?? null });
     },
     log,
     metrics,
@@ -274,6 +276,7 @@ function voicesOf(config: Config, slack: SlackParts | null, email: ReturnType<ty
     server: config.pagerduty?.server ?? "events.pagerduty.com",
     ...(config.pagerduty ? { severities: config.pagerduty.severities } : {}),
   });
+  const sharedPages = createSharedPages(config.escalation, config.contacts);
   const levels = (message: Message) => config.escalation.get(message.policy)?.length ?? 1;
   const changesKey = config.pagerduty?.routingKey ?? null;
   const call = slack?.call ?? null;
@@ -282,7 +285,14 @@ function voicesOf(config: Config, slack: SlackParts | null, email: ReturnType<ty
       ? (to) => followNotice({ deliver: email.deliver, to, told: to.join(", "), levels, tells: mailTells })
       : null,
     pagerduty: (routingKey) =>
-      followNotice({ deliver: pagerduty.deliver, to: routingKey, told: "PagerDuty", levels, tells: pagerDutyTells }),
+      followNotice({
+        deliver: pagerduty.deliver,
+        to: routingKey,
+        told: "PagerDuty",
+        levels,
+        tells: pagerDutyTells,
+        shared: (subject) => sharedPages(routingKey, subject),
+      }),
     slackMessage: call ? (channel) => followLevel({ call, channelOf: () => channel }) : null,
     slackRecord: call && config.slack ? followRecord({ call, channel: config.slack.channel }) : null,
     slackAnnouncement:

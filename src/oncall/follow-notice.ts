@@ -3,7 +3,7 @@
 import type { JsonObject } from "../domain/json.ts";
 import { furtherNotice, noticeOf } from "./notice.ts";
 import { openQuestionOf } from "./question.ts";
-import type { Deliver, Follow, Message, Notice, Subject } from "./way.ts";
+import type { Deliver, Follow, Message, Notice, OtherPage, Subject } from "./way.ts";
 
 /** What a way says after the notice itself. */
 export interface Tells {
@@ -19,6 +19,8 @@ export interface NoticeWay<To extends string | readonly string[]> {
   /** How many levels the message's policy has. */
   readonly levels: (message: Message) => number;
   readonly tells: Tells;
+  /** What folds into one with what is told: it must not be ended while one of these is open. Left out: nothing does. */
+  readonly shared?: (subject: Subject) => readonly Pick<OtherPage, "acknowledged">[];
 }
 
 /** What is kept in the outbox: what was told, and who has what is being told. */
@@ -31,7 +33,8 @@ interface Place {
  * What has recovered, or was decided, before it was told is not told at all: nobody is woken for what is over. Only a
  * contact's mail is sent all the same, and says that it is over. Each call tells at most one thing and says by
  * `shownSeq` whether more is left. Of several recipients, those who have it do not get it again when the others are
- * tried again.
+ * tried again. What folds into one with others is acknowledged by the last that somebody has, and ended by the last that
+ * is over.
  */
 export function followNotice<To extends string | readonly string[]>(way: NoticeWay<To>): Follow {
   const { deliver, to, told, levels, tells } = way;
@@ -45,7 +48,7 @@ export function followNotice<To extends string | readonly string[]>(way: NoticeW
     const first = noticeOf(message, subject, levels(message));
     // Some have the notice and the others need it no more: all may hear that it is over.
     const { sent, reached } = isNew && subject.recovered ? { sent: [first.kind], reached: [] } : before;
-    const [notice, ...later] = stillToTell(first, subject, sent, tells);
+    const [notice, ...later] = stillToTell(first, subject, sent, way);
     if (!notice) {
       return { ok: true, place: message.place, shownSeq: last, told: null, done: isDone(subject, sent, tells) };
     }
@@ -74,11 +77,27 @@ function isOver(message: Message, subject: Subject): boolean {
   return message.topic === "approval-unasked" && openQuestionOf(subject.story) === null;
 }
 
-function stillToTell(first: Notice, subject: Subject, sent: readonly string[], tells: Tells): readonly Notice[] {
+function stillToTell(
+  first: Notice,
+  subject: Subject,
+  sent: readonly string[],
+  { tells, shared }: Pick<NoticeWay<string>, "tells" | "shared">,
+): readonly Notice[] {
   const notices = sent.length === 0 ? [first] : [];
-  const kind = subject.recovered ? "recovered" : "acknowledged";
-  const isTold = sent.includes(kind) || !tells[kind] || (kind === "acknowledged" && subject.acknowledgedBy === null);
-  return isTold ? notices : [...notices, furtherNotice(first, kind, subject)];
+  const kind = furtherKind(subject, shared?.(subject) ?? []);
+  if (kind === null || sent.includes(kind) || !tells[kind]) return notices;
+  return [...notices, furtherNotice(first, kind, subject)];
+}
+
+/** What there is to say of how it stands; null: nothing, or others are open with it of which it is not so. */
+function furtherKind(
+  { recovered, acknowledgedBy }: Subject,
+  others: readonly Pick<OtherPage, "acknowledged">[],
+): "recovered" | "acknowledged" | null {
+  if (recovered && others.length === 0) return "recovered";
+  // What is left is in the hands of those who have it.
+  const isTaken = recovered || acknowledgedBy !== null;
+  return isTaken && others.every((other) => other.acknowledged) ? "acknowledged" : null;
 }
 
 /** Only what was handed over can be acknowledged, or recover after the run's end. */

@@ -3,12 +3,14 @@
 import type { Outcome, RunEvent } from "../domain/event.ts";
 import type { Topic } from "../domain/topic.ts";
 import { openQuestionOf } from "./question.ts";
-import type { Message, Notice, NoticeAction, Subject } from "./way.ts";
+import type { Message, Notice, NoticeAction, OtherPage, Subject } from "./way.ts";
 
 /** What the history alone does not say. */
 export interface Around {
   /** The playbook's one sentence; null where its text cannot be read any more. */
   readonly summary: string | null;
+  /** Left out: none. */
+  readonly otherPages?: readonly OtherPage[];
   /** The address that people reach us by, without a final slash; null: none is configured. */
   readonly publicUrl: string | null;
   /** The address that is listened on, without a final slash. */
@@ -36,6 +38,7 @@ export function subjectOf(runId: string, history: readonly RunEvent[], around: A
     story: history,
     acknowledgedBy: whoHasIt(history),
     recovered: (ended && isWell(ended.outcome, history)) || history.some(({ type }) => type === "recovered"),
+    otherPages: around.otherPages ?? [],
     url: around.publicUrl === null ? null : `${around.publicUrl}/api/v1/runs/${runId}`,
     baseUrl: around.publicUrl ?? around.listenUrl,
   };

@@ -24,6 +24,15 @@ export interface Message {
   readonly shownSeq: number;
 }
 
+/** A page about another run for the same firing of the same alert: told, and not over. */
+export interface OtherPage {
+  readonly topic: Topic;
+  readonly policy: string;
+  readonly level: number;
+  /** Whether somebody has that run. */
+  readonly acknowledged: boolean;
+}
+
 /** All that can be said of a run. Labels and annotations are untrusted text: a way escapes them for where they are shown. */
 export interface Subject {
   readonly run: string;
@@ -46,6 +55,8 @@ export interface Subject {
   readonly acknowledgedBy: string | null;
   /** It is over: the run ended well, or what was handed over has recovered since. */
   readonly recovered: boolean;
+  /** What PagerDuty folds into one with what it is told of this run, where the routing key is the same. */
+  readonly otherPages: readonly OtherPage[];
   /** Where the run can be read; null where no public address is configured. */
   readonly url: string | null;
   /** The address for calls from a command line; never null. */

@@ -49,6 +49,15 @@ export type Settlement =
  */
 export type Settled = "done" | "withdrawn" | "again" | "dead" | "given-up" | "lost";
 
+/** A page about a run. `level` counts from 0. */
+export interface OtherPage {
+  readonly topic: Topic;
+  readonly policy: string;
+  readonly level: number;
+  /** Whether somebody has the run. */
+  readonly acknowledged: boolean;
+}
+
 export interface Outbox {
   /** Takes what is due by any other way than `busyWays` and nobody delivers, for `leaseMs`. */
   take(leaseMs: number, busyWays?: readonly string[]): Promise<readonly OutboxMessage[]>;
@@ -63,6 +72,8 @@ export interface Outbox {
   revive(): Promise<number>;
   /** Where a run's own message stands in Slack; null: it has none. */
   recordPlace(runId: string): Promise<JsonObject | null>;
+  /** The pages at PagerDuty about other runs of the same episode that were told and are not over. */
+  otherPages(runId: string): Promise<readonly OtherPage[]>;
   /** How many messages were given up in the last week, and how many have failed and are tried again. */
   troubles(): Promise<{ readonly dead: number; readonly failing: number }>;
 }
@@ -94,6 +105,7 @@ export function createOutbox(database: Database): Outbox {
       );
       return rows[0]?.place ?? null;
     },
+    otherPages: async (runId) => (await people.query<OtherPage>(otherPagesSql, [runId])).rows,
     troubles: async () => {
       const { rows } = await people.query<{ dead: number; failing: number }>(
         `SELECT (SELECT count(*)::int FROM paramedic.outbox WHERE state = 'dead' AND ${isRecent}) AS dead,
@@ -219,6 +231,19 @@ interface TakenRow extends Omit<OutboxMessage, "runId" | "shownSeq"> {
 
 /** A message that is older is history: it is neither a trouble nor tried again. */
 const isRecent = "settled_at > now() - interval '7 days'";
+
+// A run that ended well is over, and so is one that has recovered since; nothing to do is well where that was measured.
+const otherPagesSql = `
+SELECT o.topic, o.policy, o.level, e.acknowledged_at IS NOT NULL AS acknowledged
+FROM paramedic.runs mine
+  JOIN paramedic.runs r ON r.episode_id = mine.episode_id AND r.id <> mine.id
+  JOIN paramedic.outbox o ON o.run_id = r.id
+  LEFT JOIN paramedic.escalations e ON e.run_id = r.id
+WHERE mine.id = $1 AND o.way = 'pagerduty' AND o.topic <> 'changes' AND o.state = 'following' AND o.shown_seq > 0
+  AND e.recovered_at IS NULL AND r.outcome IS DISTINCT FROM 'fixed' AND r.outcome IS DISTINCT FROM 'resolved'
+  AND NOT (r.outcome IS NOT DISTINCT FROM 'nothing-to-do' AND EXISTS (
+    SELECT FROM paramedic.run_events v WHERE v.run_id = r.id
+      AND v.event ->> 'type' = 'verification-checked' AND (v.event ->> 'passed')::boolean))`;
 
 // In the order of the ids, as everybody does who waits for such locks.
 const reviveSql = `

@@ -8,6 +8,7 @@ import { followNotice } from "../../src/oncall/follow-notice.ts";
 import { subjectOf } from "../../src/oncall/notice.ts";
 import { createPagerDuty, pagerDutyTells } from "../../src/oncall/pagerduty.ts";
 import { createReach, levelsOf, type PolicyLevel } from "../../src/oncall/reach.ts";
+import { createSharedPages } from "../../src/oncall/shared-pages.ts";
 import { createEscalations, type Escalations } from "../../src/store/escalations.ts";
 import { createOutbox, type Outbox } from "../../src/store/outbox.ts";
 import { type PagerDutyDouble, startPagerDutyDouble } from "./pagerduty-double.ts";
@@ -59,10 +60,19 @@ export async function startOnCall(
   const complaints: string[] = [];
   const complain = (fields: object, message: string) => void complaints.push(JSON.stringify({ ...fields, message }));
   const desks: Rounds[] = [];
+  const sharedPages = createSharedPages(policies, new Map());
   const way = { levels: () => levels.length };
   const reach = createReach(policies, new Map(), {
     email: (to) => followNotice({ ...way, deliver: mail.deliver, to, told: to.join(", "), tells: mailTells }),
-    pagerduty: (to) => followNotice({ ...way, deliver: page.deliver, to, told: "PagerDuty", tells: pagerDutyTells }),
+    pagerduty: (to) =>
+      followNotice({
+        ...way,
+        deliver: page.deliver,
+        to,
+        told: "PagerDuty",
+        tells: pagerDutyTells,
+        shared: (subject) => sharedPages(to, subject),
+      }),
     slackMessage: null,
     slackRecord: null,
     slackAnnouncement: null,
@@ -83,7 +93,12 @@ export async function startOnCall(
         levelsOf: levelsOf(policies),
         reach,
         subject: async (run) =>
-          subjectOf(run, await spine.events(run), { summary: null, publicUrl: null, listenUrl: "http://127.0.0.1:9" }),
+          subjectOf(run, await spine.events(run), {
+            summary: null,
+            publicUrl: null,
+            listenUrl: "http://127.0.0.1:9",
+            otherPages: await outbox.otherPages(run),
+          }),
         log: { info: () => {}, warn: complain, error: complain },
         metrics: { noticeDelivered: () => {}, noticeFailed: () => {} },
         everyMs: 50,
