@@ -97,6 +97,56 @@ test("a plan that grew after it was shown voids the approval and asks again", as
   expect(spine.patient.applied).toEqual([["one", "two", "three"]]);
 });
 
+describe("an approval that is applied later than there was time to decide it", () => {
+  const openMs = 2_500;
+  const turn = (paused: boolean) => spine.switches.set({ paused, reason: "a test", by: "api:boss", until: null });
+
+  /** A run that is approved, or approved and planned once more, before the kill switch holds it. */
+  async function heldBySwitch(when: "approved" | "planned", expireAfterMs = openMs): Promise<string> {
+    await spineWith({
+      playbooks: [playbookYaml({ heal: "patient.operate" })],
+      approvals: { expireAfterMs, atLeast: 1 },
+    });
+    const run = await spine.start();
+    expect(await spine.settle(run)).toMatchObject({ waitingFor: "approval" });
+    if (when === "approved") await turn(true);
+    else spine.patient.onPlan = () => turn(true).then(() => {});
+    expect(await answer(run, "approve")).toMatchObject({ kind: "answered" });
+    expect(await spine.settle(run)).toMatchObject({ waitingFor: "switch" });
+    spine.patient.onPlan = null;
+    expect(spine.patient.plans).toBe(when === "approved" ? 1 : 2);
+    return run;
+  }
+
+  test.each(["approved", "planned"] as const)(
+    "%s, and then held by the kill switch for too long: it is voided and asked anew",
+    async (when) => {
+      const run = await heldBySwitch(when);
+      const [first] = await spine.approvals.ofRun(run);
+      await until(() => Date.now() > Date.parse(first?.decidedAt ?? "") + openMs, { what: "its time to pass" });
+      await turn(false);
+      expect(await spine.settle(run)).toMatchObject({ waitingFor: "approval" });
+      expect(spine.patient.applied).toEqual([]);
+      expect((await spine.approvals.ofRun(run)).map(({ state }) => state)).toEqual(["voided", "pending"]);
+      expect((await spine.events(run)).find(({ type }) => type === "approval-voided")).toMatchObject({
+        approval: first?.id,
+        reason: expect.stringContaining("could not be applied in the time that there was to decide it"),
+      });
+      expect((await pendingOf(run)).id).not.toBe(first?.id);
+      await answer(run, "approve");
+      expect(await spine.settle(run)).toMatchObject({ outcome: "fixed" });
+      expect(spine.patient.applied).toHaveLength(1);
+    },
+  );
+
+  test("held for less than that, it is applied", async () => {
+    const run = await heldBySwitch("approved", 60_000);
+    await turn(false);
+    expect(await spine.settle(run)).toMatchObject({ outcome: "fixed" });
+    expect((await spine.approvals.ofRun(run)).map(({ state }) => state)).toEqual(["approved"]);
+  });
+});
+
 test("what was approved and is gone by then is nothing to do", async () => {
   await spineWith({ playbooks: [playbookYaml({ heal: "patient.operate" })] });
   const run = await spine.start();
