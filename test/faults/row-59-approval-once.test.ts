@@ -25,6 +25,11 @@ async function answers(run: string): Promise<unknown[]> {
   return json.events.filter(({ type }: { type: string }) => type === "approval-answered");
 }
 
+/** The time to decide it is over, and nobody has swept it up. */
+async function expire(approval: string): Promise<void> {
+  await server.database.pool.query("UPDATE paramedic.approvals SET expires_at = now() WHERE id = $1", [approval]);
+}
+
 test("twenty clicks at the same moment are one decision", async () => {
   const { run, approval, digest } = await server.ask();
   const people = ["lead", "deputy", "chief"];
@@ -57,24 +62,27 @@ test("an approval that has expired stays expired", async () => {
   expect(refusal(await decide(approval, digest))).toBe("409 expired");
 });
 
-test("whatever people do in whatever order, only the right answers count", async () => {
+test("whatever people do in whatever order, only the right answers in time count", async () => {
   const click = fc.record({
     as: fc.constantFrom("lead", "deputy", "chief"),
     decision: fc.constantFrom("approve", "approve", "decline"),
     right: fc.boolean(),
   });
+  const inTime = fc.oneof({ weight: 2, arbitrary: fc.constant(8) }, { weight: 1, arbitrary: fc.nat({ max: 7 }) });
   await fc.assert(
     fc.asyncProperty(
       fc.constantFrom("shift", "lead"),
       fc.integer({ min: 1, max: 3 }),
       fc.array(click, { maxLength: 8 }),
-      async (requester, atLeast, clicks) => {
+      inTime,
+      async (requester, atLeast, clicks, clicksInTime) => {
         const { run, approval, digest } = await server.ask({ by: requester, atLeast });
         const approvers = new Set<string>();
         let state = "pending";
-        for (const { as, decision, right } of clicks) {
-          const counts =
-            state === "pending" && right && !approvers.has(as) && (decision === "decline" || as !== requester);
+        for (const [number, { as, decision, right }] of clicks.entries()) {
+          if (number === clicksInTime) await expire(approval);
+          const mayStill = decision === "decline" || (!approvers.has(as) && as !== requester);
+          const counts = state === "pending" && number < clicksInTime && right && mayStill;
           if (counts && decision === "approve") approvers.add(as);
           if (counts && decision === "decline") state = "declined";
           else if (counts && approvers.size === atLeast) state = "approved";
