@@ -1,5 +1,6 @@
 /** Escalations on the real store: what they wait for, that they begin anew for the next question, and how long an unknown policy is waited for. */
 
+import type pg from "pg";
 import type { Happening } from "../../src/domain/event.ts";
 import { noticeOf, subjectOf } from "../../src/oncall/notice.ts";
 import { type Database, inTransaction } from "../../src/store/connect.ts";
@@ -96,11 +97,11 @@ const blockedIn = (database: Database) =>
 function slowStore(): TestStore {
   const other = sameStore(store.url);
   const { pool } = other.database;
-  const connect = pool.connect.bind(pool) as () => ReturnType<typeof pool.connect>;
-  pool.connect = async () => {
+  const connect = (pool.connect as () => Promise<pg.PoolClient>).bind(pool);
+  const slowly = async () => {
     const client = await connect();
     const query = client.query.bind(client) as (...args: readonly unknown[]) => unknown;
-    client.query = async (...args: readonly unknown[]) => {
+    const slow = async (...args: readonly unknown[]) => {
       if (String(args[0]).includes("INSERT INTO paramedic.outbox")) {
         await until(async () => (await blockedIn(store.database)).rowCount === 1, { what: "the two to meet" });
         // Sooner than Postgres looks for a deadlock, which is after a second: this one would lose it.
@@ -108,8 +109,10 @@ function slowStore(): TestStore {
       }
       return query(...args);
     };
+    client.query = slow as typeof client.query;
     return client;
   };
+  pool.connect = slowly as typeof pool.connect;
   return other;
 }
 
