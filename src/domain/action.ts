@@ -84,6 +84,8 @@ export interface ChangeAction<Input = unknown, Plan extends Json = Json> {
   readonly kind: "change";
   readonly risk: Risk;
   readonly repeat: Repeat;
+  /** It only says something to people, so that a run which did no more has changed nothing. Left out: it changes something. */
+  readonly tells?: true;
   /**
    * The risk of one use, where it is less than `risk` for some input; `risk` is then the greatest. Asked when a playbook
    * is loaded, with the `with` as it stands there: what is still an expression could become anything.

@@ -92,7 +92,7 @@ function nextOf(run: Run, progress: Progress, now: number): Decision {
     return { do: "end", outcome: "unknown", reason: `step '${current.id}' was started and its end was never recorded` };
   }
 
-  const changed = changes(progress);
+  const changed = changes(run, progress);
   const stop = whyStop(run, progress, changed);
   if (stop) {
     const asking = current ? openApproval(progress, current) : null;
@@ -133,11 +133,10 @@ function of(progress: Progress, step: Step): StepProgress {
   return progress.steps.get(step.id) ?? untouched;
 }
 
-/** How many steps changed something. */
-function changes(progress: Progress): number {
-  let count = 0;
-  for (const step of progress.steps.values()) if (hasChanged(step)) count += 1;
-  return count;
+/** How many steps changed something. What was said to people is no change. */
+function changes(run: Run, progress: Progress): number {
+  const { steps } = run.playbook;
+  return steps.filter((step) => step.kind === "change" && !step.tells && hasChanged(of(progress, step))).length;
 }
 
 /** A step whose effect was in doubt and of which nothing is left to do has changed something. */
@@ -180,7 +179,7 @@ function resolveDoubt(run: Run, progress: Progress, step: ChangeStep, now: numbe
     return { do: "end", outcome: "unknown", reason: unknownReason(step, at) };
   }
   if (at.doubts >= mostDoubts) return { do: "end", outcome: "unknown", reason: unknownReason(step, at) };
-  const changed = changes(progress);
+  const changed = changes(run, progress);
   const stop = whyStop(run, progress, changed);
   if (stop && step.repeat === "once") {
     return stop.outcome === "verify"
@@ -277,7 +276,8 @@ function change(run: Run, progress: Progress, step: ChangeStep, at: StepProgress
   if (at.state === "approved") return announced(run, progress, step, now) ?? approved(step, at, now);
 
   const { cooldownMs, budget } = run.playbook;
-  if ((cooldownMs !== null || budget.length > 0) && !counted(at, now)) return { do: "check-rails", step };
+  if (!step.tells && (cooldownMs !== null || budget.length > 0) && !counted(at, now))
+    return { do: "check-rails", step };
   if (at.rails?.coolDownUntil && now < Date.parse(at.rails.coolDownUntil)) {
     return {
       do: "end",
@@ -318,7 +318,7 @@ function announced(run: Run, progress: Progress, step: ChangeStep, now: number):
   const { announcements, playbook } = run;
   const { announcement } = progress;
   if (!announcement) {
-    if (!announcements || playbook.announce === "never" || changes(progress) > 0) return null;
+    if (!announcements || step.tells || playbook.announce === "never" || changes(run, progress) > 0) return null;
     const notBefore = playbook.announce === "before" ? now + announcements.leadMs : now;
     return { do: "announce", step, places: announcements.places, notBefore };
   }
@@ -363,7 +363,7 @@ function elsewhere(run: Run, progress: Progress, host: string, now: number): Dec
   const reason = `no worker of the host ${host} took the run within ${formatDuration(run.hostWaitMs)}; start one there with \`paramedic serve --role worker --host ${host}\``;
   if (inDoubt)
     return { do: "end", outcome: "unknown", reason: `${reason}; whether its last step took effect is not known` };
-  return { do: "end", outcome: changes(progress) > 0 ? "unknown" : "failed", reason };
+  return { do: "end", outcome: changes(run, progress) > 0 ? "unknown" : "failed", reason };
 }
 
 function retry(at: StepProgress, now: number): Decision | "give-up" | null {

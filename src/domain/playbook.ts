@@ -104,6 +104,8 @@ export interface ChangeStep extends StepBase {
   readonly kind: "change";
   readonly risk: Risk;
   readonly repeat: Repeat;
+  /** It only says something to people: nothing to announce, to limit or to measure. Left out: it changes something. */
+  readonly tells?: true;
   readonly approval: "by-risk" | "always" | "never";
   /** When what it changed is put back; null: it stays. */
   readonly revert: Revert | null;

@@ -86,8 +86,9 @@ export function compileStep(
   }
   const revert = revertOf(raw, action, report);
   if (condition === undefined || input === null || revert === undefined) return null;
-  const { repeat } = action;
-  const step: Step = { ...base, kind: "change", risk, repeat, approval: raw.approval ?? "by-risk", revert };
+  const { repeat, tells } = action;
+  const approval = raw.approval ?? "by-risk";
+  const step: Step = { ...base, kind: "change", risk, repeat, ...(tells && { tells }), approval, revert };
   return { step, action, condition, input };
 }
 

@@ -2,7 +2,7 @@
 
 import type { ActionRegistry } from "../domain/action.ts";
 import { parseDuration } from "../domain/duration.ts";
-import type { Budget, InputDeclaration, Playbook, TargetChoice } from "../domain/playbook.ts";
+import type { Budget, InputDeclaration, Playbook, Step, TargetChoice } from "../domain/playbook.ts";
 import type { Target } from "../domain/target.ts";
 import { dyn, type ValueType } from "./cel-types.ts";
 import { compileCheck, compileStep, type LoadedCheck, type LoadedStep, outputType } from "./compile-step.ts";
@@ -101,10 +101,10 @@ function readParts(raw: Raw, name: string | undefined, reading: Reading): ReadPl
   const { steps, types } = readSteps(raw, inputs, reading);
   const checks = readChecks(raw, inputs, types, reading);
   const loadedAll = steps.length > 0 && steps.length === types.size;
-  const changesNothing = loadedAll && steps.every(({ step }) => step.kind === "observe");
+  const changesNothing = loadedAll && !steps.some(({ step }) => changesTarget(step));
   if (loadedAll && (starts?.on.request || starts?.on.schedule)) warnOfNoEnd(steps, reading);
   const { notify, ...people } = readPeople(raw, { steps: types, inputs, changesNothing }, reading.world, reading);
-  if (raw["verify"] === undefined && steps.some(({ step }) => step.kind === "change")) {
+  if (raw["verify"] === undefined && steps.some(({ step }) => changesTarget(step))) {
     reading.warn(["name"], "no verify: a run that changes something can only end unknown; say how success is measured");
   }
   if (people.escalate !== null && people.escalate.holdMs !== null && raw["verify"] === undefined) {
@@ -136,6 +136,10 @@ function readParts(raw: Raw, name: string | undefined, reading: Reading): ReadPl
       notify,
     },
   };
+}
+
+function changesTarget(step: Step): boolean {
+  return step.kind === "change" && !step.tells;
 }
 
 function warnOfNoEnd(steps: readonly LoadedStep[], reading: Reading): void {

@@ -1074,6 +1074,26 @@ const rows: readonly Row[] = [
     decided: { do: "announce", step: stepOf("change"), places: ["slack", "status-page"], notBefore: atMs(0) },
   },
   {
+    name: "what is only said to people is neither announced nor limited by the rails",
+    playbook: change({ tells: true }, { cooldownMs: 600_000, budget: [{ limit: 3, windowMs: 3_600_000 }] }),
+    past: [planned()],
+    run: { announcements },
+    decided: apply,
+  },
+  {
+    name: "a run that only said something to people has changed nothing, and needs no measurement",
+    playbook: change({ tells: true }),
+    past: [planned(), started(), finished()],
+    decided: end("nothing-to-do", "nothing had to be changed"),
+  },
+  {
+    name: "a change after something was said is announced",
+    playbook: playbook({ steps: [changeStep("change", { tells: true }), changeStep("second")] }),
+    past: [planned(), started(), finished(), planned("d1", ["one"], "second")],
+    run: { announcements },
+    decided: { do: "announce", step: stepOf("second") },
+  },
+  {
     name: "a run whose playbook announces nothing applies at once",
     playbook: playbook({ announce: "never" }),
     past: [planned()],

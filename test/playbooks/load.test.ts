@@ -4,6 +4,7 @@ import { chmod, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import * as fc from "fast-check";
+import { notifySend } from "../../src/actions/notify/send.ts";
 import { compilePlaybook, hashOfPlaybook, loadPlaybooks, readPlaybookFolder } from "../../src/playbooks/load.ts";
 import { world } from "./actions.ts";
 
@@ -451,6 +452,14 @@ test("a step says when what it changed is put back", () => {
   const asked = step("    revert_on: resolved\n").replace("on:\n", "on:\n  request: true\n");
   expect(problemsOf(asked)).toEqual([expect.stringMatching(/^heal.yaml:13: warning: a run that somebody asks for/)]);
   expect(problemsOf(asked.replace("revert_on: resolved", "revert_on: resolved\n    revert_after: 2h"))).toEqual([]);
+});
+
+test("a playbook that only says something needs no verify", () => {
+  const said = "do: notify.send\n    with: { text: 'All is well.' }\n";
+  const text = `name: say\nsummary: Says it.\non: { request: true }\nsteps:\n  - id: say\n    ${said}`;
+  const speaking = { ...world, actions: new Map([...world.actions, ["notify.send", notifySend(null)]]) };
+  const compiled = compilePlaybook(text, speaking);
+  expect(compiled).toMatchObject({ ok: true, problems: [], loaded: { playbook: { steps: [{ tells: true }] } } });
 });
 
 test("changing something without verify is a warning, and the playbook still loads", () => {

@@ -37,6 +37,7 @@ export function notifySend(settings: SendSettings | null): ChangeAction<z.output
     kind: "change",
     risk: "low",
     repeat: "safe",
+    tells: true,
     plan: async ({ text, channel = settings?.channels[0] ?? "" }, { signal }) => {
       if (!settings) return lasting("No Slack is configured. Add the section `slack`, or leave this step out.");
       if (!settings.channels.includes(channel)) {
