@@ -156,7 +156,7 @@ describe("the documents", () => {
 });
 
 describe("the examples", () => {
-  test.each(["examples/paramedic.yaml", "examples/demo/paramedic.yaml"])(
+  test.each(["examples/paramedic.yaml", "examples/youtility3/paramedic.yaml", "examples/demo/paramedic.yaml"])(
     "%s and the playbooks it names are in order",
     async (file) => {
       const config = configOf(file);

@@ -33,7 +33,12 @@ test("there are shipped playbooks", () => {
 
 test.each(shipped)("%s loads with the actions that ship, without a warning, and fits the JSON Schema", (name) => {
   const text = readFileSync(join(folder, name), "utf8");
-  const world = { ...testWorld, actions: createActions({ prometheusUrl: null }) };
+  const world = {
+    ...testWorld,
+    actions: createActions({ prometheusUrl: null }),
+    policies: ["application", "database"],
+    contacts: ["monitoring", "paging", "dba", "infrastructure"],
+  };
   const { playbooks, problems } = loadPlaybooks([{ file: name, text }], world);
   expect(problems).toEqual([]);
   expect(playbooks).toHaveLength(1);

@@ -137,8 +137,8 @@ export async function createSpine(options: SpineOptions = {}): Promise<Spine> {
   const playbookWorld = {
     actions,
     targets,
-    policies: ["ward", "database"],
-    contacts: ["ward", "paging"],
+    policies: ["ward", "database", "application"],
+    contacts: ["ward", "paging", "monitoring", "dba", "infrastructure"],
     approvers: ["doctors"],
     announces: true,
   };
