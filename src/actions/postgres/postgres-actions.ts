@@ -16,12 +16,14 @@ import { restore } from "./restore.ts";
 import { slowQueries } from "./slow-queries.ts";
 import { tableSizes } from "./table-sizes.ts";
 import { terminateSessions } from "./terminate-sessions.ts";
+import { unusedIndexes } from "./unused-indexes.ts";
 import { vacuum } from "./vacuum.ts";
 
 export const postgresActions: readonly Action[] = [
   activity,
   slowQueries,
   missingIndexes,
+  unusedIndexes,
   tableSizes,
   invalidIndexes,
   explain,
