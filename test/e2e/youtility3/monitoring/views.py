@@ -79,16 +79,21 @@ def get_process():
 
 
 def get_database():
-    """The sessions of the application's role; empty where the database does not answer."""
+    """The sessions of the application's role and the size of its database; empty where the database does not answer."""
     try:
         with connection.cursor() as cursor:
             cursor.execute(
-                """SELECT count(*), current_setting('max_connections')::int,
+                """SELECT count(*), current_setting('max_connections')::int, pg_database_size(current_database()),
                    coalesce(max(extract(epoch FROM now() - query_start)) FILTER (WHERE state = 'active'), 0)::float
                    FROM pg_stat_activity WHERE usename = current_user AND pid <> pg_backend_pid()"""
             )
-            connections, limit, longest = cursor.fetchone()
-            return {"connections": connections, "connections_limit": limit, "longest_query_seconds": longest}
+            connections, limit, size, longest = cursor.fetchone()
+            return {
+                "connections": connections,
+                "connections_limit": limit,
+                "bytes": size,
+                "longest_query_seconds": longest,
+            }
     except DatabaseError:
         return {}
 
