@@ -1,16 +1,19 @@
 /**
  * The compiled service with actions whose effects can be counted, for tests that stop it at a named point of a run.
  * An effect is one row in the table `effects` of the target's database. STOP_AT names the point and STOP_BY the signal
- * (SIGKILL) that this process then sends to itself, once.
+ * (SIGKILL) that this process then sends to itself, once. With ACTIONS=shipped the actions are those that ship, and
+ * drop-ins are written below UNITS and RUN_UNITS, the folders of a systemd for tests.
  */
 
 import pg from "pg";
 import { z } from "zod";
+import { createActions } from "../../dist/actions/registry.js";
+import { systemdSetEnvironment } from "../../dist/actions/systemd/set-environment.js";
 import { startApp } from "../../dist/app.js";
 import { loadConfig } from "../../dist/config/load.js";
 import { createLogger } from "../../dist/log.js";
 
-const { STOP_AT, STOP_BY = "SIGKILL" } = process.env;
+const { STOP_AT, STOP_BY = "SIGKILL", ACTIONS, UNITS, RUN_UNITS } = process.env;
 const [file, role, host] = process.argv.slice(2);
 
 const pools = new Map();
@@ -165,7 +168,14 @@ const loaded = loadConfig({ file });
 if ("problems" in loaded) throw new Error(JSON.stringify(loaded.problems));
 const { config } = loaded;
 const log = createLogger({ level: config.log.level, secrets: config.secrets });
-const actions = new Map(all.map((action) => [action.name, action]));
+
+function shipped() {
+  const { systemBusAddress } = config;
+  const setEnvironment = systemdSetEnvironment({ systemBusAddress }, { reboot: RUN_UNITS, durable: UNITS });
+  return new Map(createActions({ prometheusUrl: null, systemBusAddress })).set(setEnvironment.name, setEnvironment);
+}
+
+const actions = ACTIONS === "shipped" ? shipped() : new Map(all.map((action) => [action.name, action]));
 const app = await startApp(config, { role, host: host ?? null, log, actions, reached });
 log.info({ url: app.url }, "Paramedic is up");
 process.once("SIGTERM", async () => {
