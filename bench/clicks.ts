@@ -45,11 +45,8 @@ export async function clicksInSlack(ground: Ground): Promise<readonly Row[]> {
     const idle = await clickAll(slack, clickable.slice(warmUp));
 
     await house.ask(10_000, pending + clicks);
-    await until(async () => (await house.count("approvals WHERE state = 'pending'")) >= pending + clicks, {
-      timeoutMs: 120_000,
-      what: "the approvals to be pending",
-    });
-    const others = await house.messages(clicks);
+    // All of them are asked for before anything is measured: the load is the runs that end, not the questions.
+    const others = (await house.messages(pending + clicks)).slice(0, clicks);
     const loading = house.load(clicks / clicksPerSecond + 4);
     // Where a click fails, that is what is reported.
     loading.catch(() => undefined);
