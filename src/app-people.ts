@@ -216,7 +216,11 @@ export function startTelling(parts: TellingParts): Telling {
       const [created] = history;
       const loaded = created?.type === "created" ? await library(created.playbookHash) : null;
       const otherPages = await outbox.otherPages(runId);
-      return subjectOf(runId, history, { ...around, otherPages, summary: loaded?.playbook.summary ?? null });
+      const { summary = null, steps = [] } = loaded?.playbook ?? {};
+      const changes = new Map(
+        steps.flatMap((step) => (step.kind === "change" ? [[step.id, { action: step.do, risk: step.risk }]] : [])),
+      );
+      return subjectOf(runId, history, { ...around, otherPages, summary, changes });
     },
     log,
     metrics,

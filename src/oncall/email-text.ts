@@ -3,9 +3,12 @@
 import type { Labels } from "../domain/alert.ts";
 import type { Telling } from "../domain/story.ts";
 import { titleOf } from "./email-headers.ts";
+import { firingOf } from "./firing.ts";
 import { oneLine } from "./one-line.ts";
+import { namesIn } from "./people-names.ts";
 import { openQuestionOf } from "./question.ts";
 import { retell } from "./retell.ts";
+import { actionAndRisk } from "./risk.ts";
 import type { Notice, NoticeAction } from "./way.ts";
 
 const longestValue = 1_000;
@@ -30,15 +33,18 @@ export interface MailContent {
 
 /** What the mail says, for text and HTML alike. */
 export function mailContent(notice: Notice): MailContent {
-  const { labels, annotations, outcome, reason } = notice;
+  const { labels, annotations, outcome } = notice;
+  const reason = namesIn(notice.story)(notice.reason);
+  const firing = firingOf(notice);
   const facts: readonly (readonly [string, string | null | undefined])[] = [
     ["Alert", labels["alertname"]],
     ["Severity", labels["severity"]],
     ["Summary", annotations["summary"]],
     ["Runbook", annotations["runbook_url"]],
     ["On", notice.target],
-    ["Since", notice.startsAt],
+    ["Since", firing ? `${notice.startsAt}, for ${firing.for}` : notice.startsAt],
     ["Playbook", notice.playbook],
+    ["Does", notice.summary],
     outcome === null || notice.kind === "recovered" ? ["Why", reason] : ["Outcome", `${outcome}: ${reason}`],
     ["Told to", toldTo(notice)],
     ["Run", notice.run],
@@ -114,13 +120,15 @@ function toldTo({ kind, policy, level, levels }: Notice): string | null {
   return `level ${level} of ${levels} of the policy '${policy}'`;
 }
 
-function questionOf({ kind, story }: Notice): MailContent["question"] {
+function questionOf(notice: Notice): MailContent["question"] {
+  const { kind, story } = notice;
   const question = kind === "approval-unasked" ? openQuestionOf(story) : null;
   if (!question) return null;
   const effects = question.effects.slice(0, mostEffects).map((effect) => oneLine(effect, longestValue));
   const left = question.effects.length - effects.length;
+  const what = actionAndRisk(question.step, notice);
   return {
-    heading: `What waits for approval (${oneLine(question.step, longestName)}), until ${question.expiresAt}:`,
+    heading: `What waits for approval (${oneLine(`${question.step}${what && `: ${what}`}`, 2 * longestName)}), until ${question.expiresAt}:`,
     effects: left > 0 ? [...effects, `… and ${left} more`] : effects,
   };
 }

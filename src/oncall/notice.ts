@@ -9,6 +9,8 @@ import type { Message, Notice, NoticeAction, OtherPage, Subject } from "./way.ts
 export interface Around {
   /** The playbook's one sentence; null where its text cannot be read any more. */
   readonly summary: string | null;
+  /** Left out: none is known. */
+  readonly changes?: Subject["changes"];
   /** Left out: none. */
   readonly otherPages?: readonly OtherPage[];
   /** The address that people reach us by, without a final slash; null: none is configured. */
@@ -28,6 +30,7 @@ export function subjectOf(runId: string, history: readonly RunEvent[], around: A
     run: runId,
     playbook: created.playbook,
     summary: around.summary,
+    changes: around.changes ?? new Map(),
     target: created.target,
     ended: ended ? { outcome: ended.outcome, reason: ended.reason } : null,
     episodeKey: alert ? `paramedic:${alert.source}:${alert.fingerprint}:${alert.startsAt}` : `paramedic:${runId}`,
@@ -65,12 +68,15 @@ function isWell(outcome: Outcome, history: readonly RunEvent[]): boolean {
 
 /** What a message of the topics `notify`, `held`, `approval-unasked` and `handed-over` says in the first place. */
 export function noticeOf(message: Message, subject: Subject, levels: number): Notice {
-  const { run, playbook, target, ended, episodeKey, labels, annotations, startsAt, story, url } = subject;
+  const { run, playbook, summary, changes, target, ended, episodeKey, labels, annotations, startsAt, story, url } =
+    subject;
   const kind = kindOf(message.topic);
   return {
     kind,
     run,
     playbook,
+    summary,
+    changes,
     target,
     outcome: ended?.outcome ?? null,
     reason: reasonOf(kind, subject),

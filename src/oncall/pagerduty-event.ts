@@ -3,9 +3,12 @@
 import { createHash } from "node:crypto";
 import type { event } from "@pagerduty/pdjs";
 import type { Labels } from "../domain/alert.ts";
+import { firingOf } from "./firing.ts";
 import { oneLine } from "./one-line.ts";
+import { namesIn } from "./people-names.ts";
 import { openQuestionOf } from "./question.ts";
 import { retell } from "./retell.ts";
+import { actionAndRisk } from "./risk.ts";
 import type { Notice } from "./way.ts";
 
 type EventBody = Parameters<typeof event>[0]["data"];
@@ -73,14 +76,17 @@ export function eventBody(notice: Notice, routingKey: string, severities: Severi
   const address = { routing_key: routingKey, dedup_key: dedupKey(notice.episodeKey) };
   if (notice.kind === "recovered") return { ...address, event_action: "resolve" };
   if (notice.kind === "acknowledged") return { ...address, event_action: "acknowledge" };
-  const { labels, target, startsAt } = notice;
+  const { labels, annotations, target, startsAt } = notice;
   const alert = labels["alertname"] ?? notice.playbook;
   const what = target === null ? alert : `${alert} on ${target}`;
   return {
     ...address,
     event_action: "trigger",
     payload: {
-      summary: oneLine(`${what}: ${standing(notice)}${notice.reason}`, longestSummary),
+      summary: oneLine(
+        `${what}: ${said(annotations["summary"])}${standing(notice)}${reasonOf(notice)}`,
+        longestSummary,
+      ),
       source: field(target ?? labels["instance"]) ?? "paramedic",
       severity: severityOf(labels, severities),
       ...optional("timestamp", startsAt !== null && !Number.isNaN(Date.parse(startsAt)) ? startsAt : undefined),
@@ -115,6 +121,16 @@ export function dedupKey(episodeKey: string): string {
   return `paramedic:${createHash("sha256").update(episodeKey).digest("hex")}`;
 }
 
+/** What the alert's author says of it, before what became of it. */
+function said(summary: string | undefined): string {
+  const line = oneLine(summary ?? "", longestValue);
+  return line && `${line}; `;
+}
+
+function reasonOf({ reason, story }: Notice): string {
+  return namesIn(story)(reason);
+}
+
 /** How the reason begins. */
 function standing({ kind, outcome }: Notice): string {
   if (kind === "held") return "not fixed yet, ";
@@ -129,15 +145,22 @@ function severityOf(labels: Labels, severities: SeverityTable): Severity {
 
 function details(notice: Notice): object {
   const question = notice.kind === "approval-unasked" ? openQuestionOf(notice.story) : null;
+  const firing = firingOf(notice);
+  const what = question && actionAndRisk(question.step, notice);
   return {
     playbook: oneLine(notice.playbook, longestField),
+    ...(notice.summary === null ? {} : { does: oneLine(notice.summary, longestValue) }),
     target: notice.target,
     outcome: notice.outcome,
-    reason: oneLine(notice.reason, longestSummary),
+    reason: oneLine(reasonOf(notice), longestSummary),
     since: notice.startsAt,
+    ...(firing ? { [firing.isOver ? "fired_for" : "has_fired_for"]: firing.for } : {}),
     told: oneLine(`${notice.policy}, level ${notice.level} of ${notice.levels}`, longestField),
     ...(question
-      ? { waits_for_approval: question.effects.slice(0, mostLabels).map((effect) => oneLine(effect, longestValue)) }
+      ? {
+          ...(what ? { step: oneLine(`${question.step}: ${what}`, longestField) } : {}),
+          waits_for_approval: question.effects.slice(0, mostLabels).map((effect) => oneLine(effect, longestValue)),
+        }
       : {}),
     actions: notice.actions.map(({ label, command, request }) => [label, command, request].map(detail)),
     story: retell(notice.story).flatMap(({ at, text, details }) => [`${at} ${text}`, ...details.map(indented)]),

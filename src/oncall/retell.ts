@@ -3,6 +3,7 @@
 import type { RunEvent } from "../domain/event.ts";
 import { type Telling, tell } from "../domain/story.ts";
 import { oneLine } from "./one-line.ts";
+import { namesIn } from "./people-names.ts";
 
 const longestLine = 300;
 const mostTellings = 200;
@@ -19,6 +20,7 @@ const roomForDetails = 40_000;
  */
 export function retell(story: readonly RunEvent[]): readonly Telling[] {
   let room = roomForDetails;
+  const names = namesIn(story);
   const retold = ({ at, text, details, tone }: Telling): Telling => {
     const lines: string[] = [];
     for (const detail of details.slice(0, mostDetails)) {
@@ -28,7 +30,12 @@ export function retell(story: readonly RunEvent[]): readonly Telling[] {
       lines.push(line);
     }
     const left = details.length - lines.length;
-    return { at, text: oneLine(text, longestLine), details: left > 0 ? [...lines, `… and ${left} more`] : lines, tone };
+    return {
+      at,
+      text: oneLine(names(text), longestLine),
+      details: left > 0 ? [...lines, `… and ${left} more`] : lines,
+      tone,
+    };
   };
   const tellings = collapsed(story);
   const left = tellings.length - mostTellings;

@@ -1,5 +1,6 @@
 /** What is said to people about a run, and what a way of saying it must do. Whatever a way needs beyond this is its own. */
 
+import type { Risk } from "../domain/action.ts";
 import type { Labels } from "../domain/alert.ts";
 import type { Outcome, RunEvent } from "../domain/event.ts";
 import type { JsonObject } from "../domain/json.ts";
@@ -24,6 +25,13 @@ export interface Message {
   readonly shownSeq: number;
 }
 
+/** What a playbook says of a step that changes something. */
+export interface StepChange {
+  /** The action's name: `postgres.cancel-queries`. */
+  readonly action: string;
+  readonly risk: Risk;
+}
+
 /** A page about another run for the same firing of the same alert: told, and not over. */
 export interface OtherPage {
   readonly topic: Topic;
@@ -39,6 +47,8 @@ export interface Subject {
   readonly playbook: string;
   /** The playbook's one sentence; null where its text cannot be read any more. */
   readonly summary: string | null;
+  /** The steps that change something, by their ids; none where the playbook's text cannot be read any more. */
+  readonly changes: ReadonlyMap<string, StepChange>;
   readonly target: string | null;
   /** Null while the run goes on. */
   readonly ended: { readonly outcome: Outcome; readonly reason: string } | null;
@@ -73,6 +83,8 @@ export interface Notice {
   readonly kind: "firing" | "held" | "approval-unasked" | "handed-over" | "acknowledged" | "recovered";
   readonly run: string;
   readonly playbook: string;
+  readonly summary: string | null;
+  readonly changes: ReadonlyMap<string, StepChange>;
   readonly target: string | null;
   /** Null while the run goes on. */
   readonly outcome: Outcome | null;

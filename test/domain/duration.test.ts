@@ -1,5 +1,5 @@
 import fc from "fast-check";
-import { formatDuration, parseDuration } from "../../src/domain/duration.ts";
+import { formatDuration, parseDuration, sayDuration } from "../../src/domain/duration.ts";
 
 describe("parseDuration", () => {
   test.each([
@@ -65,5 +65,20 @@ describe("formatDuration", () => {
         expect(parseDuration(text)).toBe(seconds * 1_000);
       }),
     );
+  });
+});
+
+describe("sayDuration", () => {
+  test.each([
+    [0, "0 seconds"],
+    [1_999, "1 second"],
+    [59_999, "59 seconds"],
+    [725_000, "12 minutes"],
+    [3_600_000, "1 hour"],
+    [12_000_000, "3 hours 20 minutes"],
+    [187_200_000, "2 days 4 hours"],
+    [172_860_000, "2 days"],
+  ])("says %d ms as %s", (ms, words) => {
+    expect(sayDuration(ms)).toBe(words);
   });
 });

@@ -102,6 +102,8 @@ alertmanagerService.describe("from a real Alertmanager over Slack to the patient
     expect(question).toContain("The shop's database is <!channel> *busy*");
     expect(question).toContain(`pid ${session.pid}`);
     expect(question).toContain("Answer before");
+    expect(question).toMatch(/\*Risk: (low|high)\.\*/);
+    expect(question).toContain("Cancel what holds the database, after somebody looked.");
     expect(state()).toBe("running");
 
     const click = await callers.slack.click({ message, actionId: "paramedic-approve", user: "U0LEAD" });
@@ -123,7 +125,7 @@ alertmanagerService.describe("from a real Alertmanager over Slack to the patient
           "<@U0LEAD>\napproved cancel",
           "Applies cancel, exactly as planned",
           `pid ${session.pid}`,
-          "Applied cancel: ",
+          "Applied cancel, 1 effect: ",
           "Measured: as expected",
           "Ended fixed",
         ].join("[\\s\\S]*"),
@@ -201,7 +203,7 @@ alertmanagerService.describe("from a real Alertmanager over Slack to the patient
       what: "both in the history",
     });
     expect(pages(callers)[0]?.body).toMatchObject({ event_action: "trigger", payload: { severity: "critical" } });
-    await until(() => threadOf(callers, message).includes("Told PagerDuty"), {
+    await until(() => threadOf(callers, message).includes("Handed over to people (database)"), {
       what: () => threadOf(callers, message),
     });
     expect(messagesAbout(callers, run)).toEqual([message]);

@@ -136,7 +136,7 @@ test("the question as it stands in Slack", async () => {
   const [title, fired, since, demand, would, ...rest] = textsOf(posted?.blocks);
   expect([title, since, would]).toEqual([
     "Approve cancel on youtility3?",
-    "Fires since <!date^1767607080^{date_short_pretty} at {time}|2026-01-05 09:58 UTC>.",
+    "Has fired for 2 minutes, since <!date^1767607080^{date_short_pretty} at {time}|2026-01-05 09:58 UTC>.",
     "*What it will do* (5000 effects):",
   ]);
   expect(demand).toMatch(/^\*Answer before <!date/);

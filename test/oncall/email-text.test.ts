@@ -118,6 +118,29 @@ test("a change that waits for approval stands before how to approve it, whole", 
   expect(html).not.toContain("<script");
 });
 
+test("it says how risky what waits is, what the playbook does, and for how long it has fired", () => {
+  const subject = subjectAfter(60, happened.planned(), happened.requested({ digest: "sha256:aa" }));
+  const changes = new Map([["change", { action: "patient.operate", risk: "high" as const }]]);
+  const text = mailText(mailContent(noticeAbout(messageOf({ topic: "approval-unasked" }), { ...subject, changes }, 1)));
+  expect(text).toContain("What waits for approval (change: patient.operate, high risk), until");
+  expect(text).toContain("  Does: Cancel the queries that have been holding the database.");
+  expect(text).toContain("  Since: 2026-01-05T09:59:00.000Z, for 2 minutes\n");
+});
+
+test("people have names that can be read outside of Slack", () => {
+  const story = historyOf(
+    happened.requested({ atLeast: 2 }),
+    happened.approvedInPart({ by: "api:night" }),
+    { ...happened.declined({ by: "slack:U024BE7LH" }), reason: "see http://api:night.example.net" } as Happening,
+    { type: "ended", outcome: "declined", reason: "declined by slack:U024BE7LH: no" },
+  );
+  const text = mailText(mailContent(noticeOf({ story, reason: "declined by slack:U024BE7LH: no" })));
+  expect(text).toContain("Slack user U024BE7LH declined change");
+  expect(text).toContain("ineffective: declined by Slack user U024BE7LH: no");
+  expect(text).toContain(" night approved change");
+  expect(text).not.toContain("slack:U");
+});
+
 test("measurements that came out alike are one line with their number", () => {
   const measured = Array.from({ length: 12 }, (_, index) => [10 * (index + 1), happened.checked(false)] as const);
   const story = historyOf(...measured.flat(), 130, happened.checked(true), happened.checked(false, 1));

@@ -64,6 +64,8 @@ export function noticeOf(over: Partial<Notice> = {}): Notice {
   return {
     kind: "handed-over",
     run: "0190f3c2-5a5e-7000-8000-00000000abcd",
+    summary: null,
+    changes: new Map(),
     playbook: "database-overload",
     target: "youtility3",
     outcome: "ineffective",

@@ -26,7 +26,8 @@ test("what is handed over triggers, with what is wrong, on what, since when, and
     event_action: "trigger",
     dedup_key: notice.episodeKey,
     payload: {
-      summary: "DatabaseOverload on youtility3: ineffective, the measurement is not as expected after 2m",
+      summary:
+        "DatabaseOverload on youtility3: The database is busy; ineffective, the measurement is not as expected after 2m",
       source: "youtility3",
       severity: "warning",
       timestamp: "2026-01-05T09:59:00.000Z",
@@ -74,9 +75,12 @@ test("what somebody has is acknowledged under the same key", () => {
 });
 
 test.each([
-  ["firing", "DatabaseOverload on youtility3: it says why"],
-  ["held", "DatabaseOverload on youtility3: not fixed yet, it says why"],
-  ["approval-unasked", "DatabaseOverload on youtility3: a change waits for approval, it says why"],
+  ["firing", "DatabaseOverload on youtility3: The database is busy; it says why"],
+  ["held", "DatabaseOverload on youtility3: The database is busy; not fixed yet, it says why"],
+  [
+    "approval-unasked",
+    "DatabaseOverload on youtility3: The database is busy; a change waits for approval, it says why",
+  ],
 ] as const)("what is told while the run goes on triggers too (%s)", (kind, summary) => {
   expect(trigger({ kind, outcome: null, reason: "it says why" }).payload.summary).toBe(summary);
 });
@@ -86,6 +90,23 @@ test("a change that waits for approval is there whole, with how to approve it", 
   const details = trigger(noticeAbout(messageOf({ topic: "approval-unasked" }), subject, 1)).payload.custom_details;
   expect(details).toMatchObject({ waits_for_approval: ["would change"] });
   expect(JSON.stringify(details)).toContain("sha256:aa");
+});
+
+test("it says how risky what waits is, what the playbook does, for how long it has fired, and who decided", () => {
+  const subject = subjectAfter(60, happened.planned(), happened.requested({ digest: "sha256:aa" }));
+  const changes = new Map([["change", { action: "patient.operate", risk: "high" as const }]]);
+  const notice = noticeAbout(messageOf({ topic: "approval-unasked" }), { ...subject, changes }, 1);
+  expect(trigger(notice).payload.custom_details).toMatchObject({
+    step: "change: patient.operate, high risk",
+    does: "Cancel the queries that have been holding the database.",
+    has_fired_for: "2 minutes",
+  });
+  const story = historyOf(happened.requested(), happened.declined({ by: "slack:U024BE7LH" }));
+  const { payload } = trigger({ story, reason: "declined by slack:U024BE7LH: no" });
+  expect(payload.summary).toBe(
+    "DatabaseOverload on youtility3: The database is busy; ineffective, declined by Slack user U024BE7LH: no",
+  );
+  expect(JSON.stringify(payload)).not.toContain("slack:U");
 });
 
 test("every level of an episode has one key, every episode its own", () => {

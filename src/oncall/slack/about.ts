@@ -2,6 +2,7 @@
 
 import type { AskReason, Outcome, RunEvent } from "../../domain/event.ts";
 import type { JsonObject } from "../../domain/json.ts";
+import { firingOf } from "../firing.ts";
 import { oneLine } from "../one-line.ts";
 import type { Subject } from "../way.ts";
 import { noted, said } from "./blocks.ts";
@@ -27,10 +28,26 @@ export function cause(subject: Subject): string {
 
 /** The line that says why there is a run, and since when or by whom. */
 export function causeBlocks(subject: Subject): readonly JsonObject[] {
-  const since = subject.startsAt === null ? [] : [`Fires since ${moment(subject.startsAt)}.`];
+  const since = subject.startsAt === null ? [] : [firingSince(subject, subject.startsAt)];
   const by = subject.requestedBy === null ? [] : [`${person(subject.requestedBy)} asked for it.`];
   const ours = [...since, ...by];
   return [said(cause(subject)), ...(ours.length > 0 ? [noted(ours)] : [])];
+}
+
+function firingSince(subject: Subject, startsAt: string): string {
+  const firing = firingOf(subject);
+  if (firing === null) return `Fires since ${moment(startsAt)}.`;
+  return `${firing.isOver ? "Fired" : "Has fired"} for ${firing.for}, since ${moment(startsAt)}.`;
+}
+
+/** Small print: by which playbook. */
+export function byPlaybook(subject: Subject): string {
+  return `Playbook ${oneLine(subject.playbook, 100)}${isDryRun(subject) ? ", dry run" : ""}`;
+}
+
+/** What the playbook says it does, in one line; empty where its text cannot be read any more. */
+export function whatFor({ summary }: Subject): string {
+  return summary === null ? "" : oneLine(summary, 250);
 }
 
 export function triggerOf(subject: Subject): Extract<RunEvent, { type: "created" }>["trigger"] | null {

@@ -3,8 +3,9 @@
 import type { RunEvent } from "../../domain/event.ts";
 import type { JsonObject } from "../../domain/json.ts";
 import { oneLine } from "../one-line.ts";
+import { riskOf } from "../risk.ts";
 import type { Message, Notice, NoticeAction, Subject } from "../way.ts";
-import { cause, causeBlocks, inWords, isWell, onTarget } from "./about.ts";
+import { byPlaybook, cause, causeBlocks, inWords, isWell, onTarget, whatFor } from "./about.ts";
 import {
   acknowledgeButton,
   counted,
@@ -40,19 +41,21 @@ export function levelSaying(message: Message, subject: Subject, notice: Notice, 
   const isNotify = message.topic === "notify";
   const question = lastQuestion(subject);
   const asks = message.topic === "approval-unasked" && question?.state === "pending" ? question : null;
+  const risk = asks && riskOf(asks.step, subject);
   return {
     text: notification(`${title}. ${cause(subject)}`, 300),
     blocks: [
       header(title),
       ...standBlocks(message, subject, notice),
       ...causeBlocks(subject),
+      ...(risk === null ? [] : [noted([`*${risk}.*`])]),
       ...(asks ? [noted([`*Answer before ${moment(asks.expiresAt)}*; no answer means no.`])] : []),
       ...(asks ? [noted([`*What it will do* (${counted(asks.effects.length, "effect")}):`])] : []),
       ...(asks ? effectBlocks(asks.effects, room, whereToRead(subject)) : []),
       ...(isOver || isTaken || isNotify ? [] : [acknowledgeButton(subject.run)]),
       ...(isOver || (isTaken && !asks) ? [] : notice.actions.slice(0, 4).map(actionBlock)),
       ...storyBlocks(subject, room),
-      smallPrint([plain(`Playbook ${oneLine(subject.playbook, 100)}. ${toldTo(message)}`, 400)]),
+      smallPrint([plain(`${byPlaybook(subject)}. ${toldTo(message)} ${whatFor(subject)}`, 600)]),
       smallPrint([markup(whereToRead(subject))]),
     ],
   };

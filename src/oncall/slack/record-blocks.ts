@@ -2,8 +2,9 @@
 
 import type { JsonObject } from "../../domain/json.ts";
 import { oneLine } from "../one-line.ts";
+import { actionAndRisk, riskOf } from "../risk.ts";
 import type { Subject } from "../way.ts";
-import { cause, causeBlocks, inWords, isDryRun, isWell, onTarget, whyAsked } from "./about.ts";
+import { byPlaybook, cause, causeBlocks, inWords, isWell, onTarget, whatFor, whyAsked } from "./about.ts";
 import {
   answerButtons,
   counted,
@@ -36,7 +37,7 @@ export function recordSaying(subject: Subject, room: number): Saying {
       ...endBlocks(subject),
       ...(question && !asks ? decisionBlocks(question, subject) : []),
       ...causeBlocks(subject),
-      ...(question && asks ? [noted(demand(question))] : []),
+      ...(question && asks ? [noted([...risk(question, subject), ...demand(question)])] : []),
       ...(question ? planBlocks(question, subject, room) : []),
       ...(question && asks
         ? [answerButtons({ approval: question.approval, digest: question.digest, run: subject.run })]
@@ -61,6 +62,12 @@ const stateWords: Readonly<Record<Question["state"], string>> = {
   expired: "Expired",
   withdrawn: "Withdrawn",
 };
+
+/** What doing it wrongly would cost. */
+function risk({ step }: Question, subject: Subject): readonly string[] {
+  const words = riskOf(step, subject);
+  return words === null ? [] : [`*${words}.*`];
+}
 
 /** What an answer must be and until when: the line under what fired. */
 function demand(question: Question): readonly string[] {
@@ -124,8 +131,10 @@ function endBlocks(subject: Subject): readonly JsonObject[] {
 
 /** Small print: by which playbook, and why a person is asked. */
 function basis(subject: Subject, question: Question | null): string {
-  const playbook = `Playbook ${oneLine(subject.playbook, 100)}${isDryRun(subject) ? ", dry run" : ""}`;
-  if (!question) return `${playbook}.`;
+  const playbook = byPlaybook(subject);
+  if (!question) return `${playbook}. ${whatFor(subject)}`;
+  const what = actionAndRisk(question.step, subject);
   const why = question.reasons.map(whyAsked).join(", ");
-  return `${playbook}, step ${oneLine(question.step, 100)}. ${why ? `Asks because ${why}.` : ""}`;
+  const step = `step ${oneLine(question.step, 100)}${what && ` (${oneLine(what, 100)})`}`;
+  return `${playbook}, ${step}. ${why && `Asks because ${why}.`} ${whatFor(subject)}`;
 }

@@ -14,6 +14,9 @@ const keptAtTheBeginning = 3;
 const longestTelling = 300;
 const mostDetails = 8;
 const longestDetail = 150;
+/** A line of Slack's on a telephone. */
+const longestResult = 60;
+const longestMeasured = 100;
 
 /** One reply with what is worth telling after event number `after`; null: nothing is. `note` is a first line of our own. */
 export function threadReply(subject: Subject, after: number, note: string | null): Saying | null {
@@ -58,13 +61,12 @@ function isTold(event: RunEvent, before: () => readonly RunEvent[]): boolean {
     case "answer-refused":
     case "acknowledge-refused":
     case "notifying":
+    case "told":
       return false;
     case "approvers-checked":
       return !event.allowed;
     case "announcing":
       return event.notBefore > event.at;
-    case "told":
-      return event.topic !== "record" && event.topic !== "changes";
     case "verification-checked": {
       const same = (one: RunEvent) => one.type === "verification-checked" && one.check === event.check;
       const earlier = before().findLast(same);
@@ -81,7 +83,7 @@ function isTold(event: RunEvent, before: () => readonly RunEvent[]): boolean {
 
 /** One event: when, by whom where that is somebody in Slack, what. */
 function toldBlocks(event: RunEvent, story: readonly RunEvent[]): readonly JsonObject[] {
-  const { text } = tell(event);
+  const text = shortened(event, story);
   const user = "by" in event && slackUser(event.by) !== null && text.startsWith(`${event.by} `) ? event.by : null;
   const words = user === null ? text : text.slice(user.length + 1);
   const details = event.type === "step-started" ? effectsOf(event.step, event.seq, story) : [];
@@ -93,6 +95,18 @@ function toldBlocks(event: RunEvent, story: readonly RunEvent[]): readonly JsonO
     ]),
     ...(details.length > 0 ? [smallPrint([plainLines(cut(details))])] : []),
   ];
+}
+
+/** In one line: what a step or a measurement returned is left out where it is longer, and the effects are counted. */
+function shortened(event: RunEvent, story: readonly RunEvent[]): string {
+  const { text } = tell(event);
+  if (event.type === "step-finished") {
+    const result = text.slice(`Applied ${event.step}: `.length);
+    const number = effectsOf(event.step, event.seq, story).length;
+    return `Applied ${event.step}${number > 0 ? `, ${counted(number, "effect")}` : ""}${result.length <= longestResult ? `: ${result}` : ""}`;
+  }
+  if (event.type !== "verification-checked" || event.reason !== null || text.length <= longestMeasured) return text;
+  return text.slice(0, text.indexOf(", "));
 }
 
 /** What a step that starts is about to do, as it was last planned. */

@@ -92,8 +92,13 @@ describe("an approval that could not be asked for", () => {
   const escalated: Happening = { type: "escalated", policy: "database", topic: "approval-unasked", reason };
 
   test("comes with every effect and the lines that decide it", async () => {
-    const told = await follow(unasked, subject(story(2, ...asking(), 300, escalated)), ever);
+    const changes = new Map([["cancel", { action: "postgres.cancel-queries", risk: "high" as const }]]);
+    const about = { ...subject(story(2, ...asking(), 300, escalated)), changes, summary: "Cancel what holds it." };
+    const told = await follow(unasked, about, ever);
     expect(told).toMatchObject({ ok: true, told: "Slack #ops", done: false });
+    expect(shown()).toContain("*Risk: high.*\n*Answer before");
+    expect(shown()).toContain("Level 1 of the policy database. Cancel what holds it.");
+    expect(shown()).toContain("Has fired for 7 minutes, since");
     expect(shown()).toMatch(/^Needs an answer: cancel on youtility3\n.*Please decide\.\nWhy: Slack did not take/);
     expect(shown()).toContain(`• ${effects[0]}\n• ${effects[1]}`);
     expect(shown()).toMatch(/\*Answer before <!date/);

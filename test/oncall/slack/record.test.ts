@@ -72,7 +72,7 @@ test("the question says what fired, on what, what it will do and until when, and
   expect(textsOf(posted?.blocks)).toEqual([
     "Approve cancel on youtility3?",
     "DatabaseOverload, critical, db-1:9187: The database of youtility3 is busy",
-    "Fires since <!date^1767607080^{date_short_pretty} at {time}|2026-01-05 09:58 UTC>.",
+    "Has fired for 2 minutes, since <!date^1767607080^{date_short_pretty} at {time}|2026-01-05 09:58 UTC>.",
     "*Answer before <!date^1767609000^{date_short_pretty} at {time}|2026-01-05 10:30 UTC>*; no answer means no.\nNeeds 1 approval.",
     "*What it will do* (2 effects):",
     `• ${effects[0]}\n• ${effects[1]}`,
@@ -107,11 +107,42 @@ test("the same message becomes the record, and its thread tells the story in one
   expect(first).toMatch(/<@U024BE7LH>\napproved cancel$/);
   expect(second).toMatch(/Applies cancel, exactly as planned\n• cancel the query of pid 4242/);
   expect(second).toMatch(
-    /Applied cancel: changed 1[\s\S]*Measured: not as expected[\s\S]*Measured: as expected[\s\S]*Ended fixed: the end$/,
+    /Applied cancel, 2 effects: changed 1[\s\S]*Measured: not as expected[\s\S]*Measured: as expected[\s\S]*Ended fixed: the end$/,
   );
   // The second of two equal measurements is not told.
   expect(second?.match(/not as expected/g)).toHaveLength(1);
   expect(more).toEqual([]);
+});
+
+test("the question says how risky the step is and what the playbook is for", async () => {
+  const about = {
+    ...subject(story(...question)),
+    summary: "Cancel the queries that hold the database.",
+    changes: new Map([["cancel", { action: "postgres.cancel-queries", risk: "irreversible" as const }]]),
+  };
+  await follow(message(), about, ever);
+  expect(shown()).toContain("*Risk: it cannot be undone.*\n*Answer before");
+  expect(shown()).toContain(
+    "step cancel (postgres.cancel-queries, cannot be undone). Asks because its risk is high. Cancel the queries that hold",
+  );
+});
+
+test("for how long it fired is counted until the alert resolved", async () => {
+  await tell(story(...question, 700, happened.resolved(), 900, happened.ended("resolved")));
+  expect(shown()).toContain("\nFired for 2 minutes, since");
+});
+
+test("the thread leaves out who was told, and results that take more than a line", async () => {
+  const asked = await tell(story(...question));
+  const told: Happening = { type: "told", way: "email", level: 1, to: "ops@example.net", topic: "handed-over" };
+  const result = { rows: "x".repeat(300) };
+  const applied: Happening = { type: "step-finished", step: "cancel", result, durationMs: 9 };
+  const measured: Happening = { type: "verification-checked", check: 0, passed: true, output: result, reason: null };
+  const steps = [happened.planned("d1", effects, "cancel"), happened.started("d1", "cancel"), applied, measured, told];
+  await tell(story(...question, 60, approved, ...steps), asked);
+  const text = replies().join("\n");
+  expect(text).toMatch(/Applied cancel, 2 effects\n.*\nMeasured: as expected$/);
+  expect(text).not.toContain("Told");
 });
 
 test("nothing is called where nothing that is shown has changed", async () => {
