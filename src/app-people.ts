@@ -17,6 +17,7 @@ import { createSharedPages } from "./oncall/shared-pages.ts";
 import { followAnnouncement } from "./oncall/slack/announcement.ts";
 import { createSlackDoors, type SlackDoors } from "./oncall/slack/doors.ts";
 import { followLevel } from "./oncall/slack/level.ts";
+import { paced } from "./oncall/slack/paced.ts";
 import { createPeople, type People } from "./oncall/slack/people.ts";
 import { followRecord, recordPlaceOf } from "./oncall/slack/record.ts";
 import { createSlackWeb } from "./oncall/slack/web.ts";
@@ -53,7 +54,7 @@ export interface SlackParts {
 export function openSlack(config: Config): SlackParts | null {
   const { slack } = config;
   if (!slack) return null;
-  const call = createSlackWeb({ token: slack.botToken.reveal(), apiUrl: slack.apiUrl });
+  const call = paced(createSlackWeb({ token: slack.botToken.reveal(), apiUrl: slack.apiUrl }));
   const approverGroups = [...config.approvers.values()].flatMap(({ groups }) => groups);
   const people = createPeople({
     web: call,

@@ -1,11 +1,12 @@
 /** What tells people, put together as a process does it: nothing that hangs keeps something else from being told. */
 
-import { startTelling, type Telling } from "../src/app-people.ts";
+import { openSlack, type SlackParts, startTelling, type Telling } from "../src/app-people.ts";
 import type { Happening } from "../src/domain/event.ts";
 import type { LoadedPlaybook } from "../src/playbooks/load.ts";
 import { createEscalations } from "../src/store/escalations.ts";
 import { createOutbox } from "../src/store/outbox.ts";
 import { type ConfigFolder, createConfigFolder, minimal } from "./support/config-file.ts";
+import { startSlackDouble } from "./support/slack-double.ts";
 import { claimedRun, closeStores, newId, newStore, type TestStore, write } from "./support/store.ts";
 import { until } from "./support/until.ts";
 
@@ -100,6 +101,24 @@ test("a measurement that hangs does not keep an approval that nobody was asked f
     expect(await escalated(run)).toMatchObject([{ policy: "ward", topic: "approval-unasked" }]);
   } finally {
     end();
+  }
+});
+
+test("a channel that Slack wants left alone is left alone", async () => {
+  const slack = await startSlackDouble();
+  try {
+    const yaml = `slack: { botToken: { env: BOT }, signingSecret: { env: SIGN }, apiUrl: "${slack.apiUrl}", channel: "#ops" }`;
+    const env = { BOT: slack.botToken, SIGN: slack.signingSecret };
+    const { call } = openSlack(folder.config(`${minimal}${yaml}\n`, env)) as SlackParts;
+    slack.fail("chat.postMessage", { retryAfter: 30 }, 1);
+    const { signal } = new AbortController();
+    for (let times = 0; times < 2; times += 1) {
+      const answer = await call("chat.postMessage", { channel: "#ops", text: "done" }, signal);
+      expect(answer).toMatchObject({ ok: false, error: "ratelimited" });
+    }
+    expect(slack.calls("chat.postMessage")).toHaveLength(1);
+  } finally {
+    await slack.stop();
   }
 });
 
