@@ -15,10 +15,11 @@ describe("row 69: somebody edits or deletes a line of a history", () => {
     ["UPDATE", "UPDATE paramedic.run_events SET seq = seq WHERE false"],
     ["DELETE", "DELETE FROM paramedic.run_events"],
     ["TRUNCATE", "TRUNCATE paramedic.run_events"],
-    ["TRUNCATE", "TRUNCATE paramedic.runs CASCADE"],
-  ])("%s is refused even to the owner: %s", async (operation, sql) => {
+    ["DELETE", "DELETE FROM paramedic.runs", "runs"],
+    ["TRUNCATE", "TRUNCATE paramedic.runs CASCADE", "runs"],
+  ])("%s is refused even to the owner: %s", async (operation, sql, table = "run_events") => {
     const run = await claimedRun(store);
-    await expect(store.sql(sql)).rejects.toThrow(`paramedic.run_events is append-only: ${operation} refused`);
+    await expect(store.sql(sql)).rejects.toThrow(`paramedic.${table} is append-only: ${operation} refused`);
     expect(await store.reads.events(run.id, 0)).toHaveLength(1);
   });
 
