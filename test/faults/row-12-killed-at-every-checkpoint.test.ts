@@ -8,7 +8,8 @@ import { type Service, type ServiceOptions, startService } from "../support/serv
 import { until } from "../support/until.ts";
 import { createWard, type Ward, wardPlaybook } from "../support/ward.ts";
 
-jest.setTimeout(120_000);
+// It starts thirty processes, four at a time.
+jest.setTimeout(300_000);
 
 /** Every checkpoint there is; one that is added to the type is missed here by the type check. */
 const checkpoints: Readonly<Record<Checkpoint, true>> = {
