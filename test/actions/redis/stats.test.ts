@@ -60,6 +60,10 @@ redisService.describe("looking at a real Redis", () => {
     await patient.client.config("SET", "maxmemory-policy", "allkeys-lru");
     await patient.client.config("SET", "maxmemory", "3mb");
     let written = 0;
+    // Full before the window begins, however slowly it is written to inside it.
+    const filling = patient.client.pipeline();
+    while (written < 1_500) filling.set(`filler:${written++}`, "x".repeat(2_000));
+    await filling.exec();
     const full = await seenWhile(() => patient.client.set(`filler:${written++}`, "x".repeat(2_000)));
     await patient.client.config("SET", "maxmemory", "0");
     await patient.client.flushall();
