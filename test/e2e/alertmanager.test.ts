@@ -173,6 +173,9 @@ alertmanagerService.describe("from a real Alertmanager to a run", () => {
       expect(run.steps.map(({ id, state }) => [id, state])).toEqual([
         ["activity", "observed"],
         ["cancel", "done"],
+        ["left", "observed"],
+        ["reads", "skipped"],
+        ["readOnly", "skipped"],
       ]);
       const cancelled = run.steps[1] as { effects: readonly string[]; result: unknown };
       expect(cancelled.effects).toHaveLength(3);

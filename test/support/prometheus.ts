@@ -17,6 +17,9 @@ export interface TestPrometheus extends TestServer {
 export interface PrometheusOptions {
   /** What to scrape: `host:port` of servers with a /metrics page. */
   readonly scrape?: readonly string[];
+  /** The name of what is scraped, "test" unless given, and the path of its page, /metrics unless given. */
+  readonly job?: string;
+  readonly metricsPath?: string;
   /** "1s" unless given; the rules are evaluated as often. */
   readonly interval?: string;
   /** Rule groups in Prometheus's own words. */
@@ -29,7 +32,15 @@ export interface PrometheusOptions {
 
 /** Starts a Prometheus on 127.0.0.1. */
 export async function startPrometheus(options: PrometheusOptions = {}): Promise<TestPrometheus> {
-  const { scrape = [], interval = "1s", ruleGroups = [], alertmanagers = [], history } = options;
+  const {
+    scrape = [],
+    job = "test",
+    metricsPath = "/metrics",
+    interval = "1s",
+    ruleGroups = [],
+    alertmanagers = [],
+    history,
+  } = options;
   const folder = await temporaryFolder("prometheus");
   const [file, rules] = [join(folder, "prometheus.yml"), join(folder, "rules.yml")];
   // JSON is YAML.
@@ -39,7 +50,7 @@ export async function startPrometheus(options: PrometheusOptions = {}): Promise<
     JSON.stringify({
       global: { scrape_interval: interval, scrape_timeout: interval, evaluation_interval: interval },
       rule_files: [rules],
-      scrape_configs: [{ job_name: "test", static_configs: [{ targets: scrape }] }],
+      scrape_configs: [{ job_name: job, metrics_path: metricsPath, static_configs: [{ targets: scrape }] }],
       alerting: { alertmanagers: [{ static_configs: [{ targets: alertmanagers }] }] },
     }),
   );

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import type { RunView } from "../../src/api/run-view.ts";
 import { builtProgram } from "./built.ts";
 import { freePort } from "./free-port.ts";
-import { type Child, type Exit, livingChildren, startNode } from "./process.ts";
+import { type Child, type Exit, livingChildren, startChild, startNode } from "./process.ts";
 import { temporaryFolder } from "./run-folder.ts";
 import { until } from "./until.ts";
 
@@ -44,6 +44,8 @@ export interface ServiceOptions {
   readonly program?: "paramedic" | "counting";
   readonly env?: Readonly<Record<string, string>>;
   readonly folder?: string;
+  /** A program and its arguments that become the service, as `unshare` does; left out: it is started as it is. */
+  readonly startedBy?: readonly string[];
   /** Sections of the configuration beside, or in place of, the usual ones. */
   readonly sections?: Readonly<Record<string, unknown>>;
 }
@@ -117,7 +119,8 @@ export async function startService(options: ServiceOptions): Promise<Service> {
     const spawned = { env: environment, cwd: folder };
     return options.program === "counting"
       ? await startNode(join(__dirname, "crash-at.mjs"), [file, role, ...host], spawned)
-      : await startNode(
+      : await startedBy(
+          options.startedBy ?? [],
           join(dist, "cli.js"),
           ["serve", "--config", file, "--role", role, ...host.flatMap((name) => ["--host", name])],
           spawned,
@@ -183,6 +186,19 @@ export async function startService(options: ServiceOptions): Promise<Service> {
   };
 }
 
+async function startedBy(
+  [command, ...before]: readonly string[],
+  script: string,
+  args: readonly string[],
+  spawned: { readonly env: NodeJS.ProcessEnv; readonly cwd: string },
+): Promise<Child> {
+  if (command === undefined) return await startNode(script, args, spawned);
+  return await startChild(command, [...before, process.execPath, script, ...args], {
+    name: `node ${script}`,
+    ...spawned,
+  });
+}
+
 /** Kills what a failed test has left running, so that its own failure is what is reported. */
 export async function killServices(): Promise<void> {
   await Promise.all(livingChildren().flatMap((child) => (child.name.startsWith("node ") ? [child.kill()] : [])));
@@ -224,6 +240,10 @@ async function writeConfiguration(
     playbooks: "playbooks/",
     targets,
     escalation: { database: [{ after: "0s", email: ["oncall@example.net"] }] },
+    // Those that the shipped playbooks name.
+    contacts: Object.fromEntries(
+      ["monitoring", "paging", "dba"].map((name) => [name, { email: [`${name}@example.net`] }]),
+    ),
     worker: { lease: "2s", drain: "5s", reconcileEvery: "1s", ...options.worker },
     ...options.sections,
   };

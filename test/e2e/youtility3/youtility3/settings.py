@@ -63,6 +63,14 @@ MONITOR_QUERIES = os.environ.get("MONITOR_QUERIES", "true").lower() != "false"
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "handlers": {"stderr": {"class": "logging.StreamHandler"}},
+    "formatters": {"timed": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "timed"}},
     "root": {"handlers": ["stderr"], "level": "WARNING"},
 }
+if "YT3_LOG_FILE" in os.environ:
+    LOGGING["handlers"]["file"] = {
+        "class": "logging.FileHandler",
+        "filename": os.environ["YT3_LOG_FILE"],
+        "formatter": "timed",
+    }
+    LOGGING["root"]["handlers"].append("file")

@@ -40,7 +40,7 @@ def _count_slowly():
 def search(request):
     """Reads the whole table of tickets as often as it is told to, since no index has their titles."""
     for number in range(int(request.GET.get("times", "1"))):
-        Ticket.objects.filter(title=f"ticket {number}").values_list("id", flat=True).first()
+        Ticket.objects.filter(title=f"ticket {number}").count()
     return JsonResponse({"searched": True})
 
 

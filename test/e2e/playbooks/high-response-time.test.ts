@@ -1,0 +1,32 @@
+/** A slow page is noticed, cached for longer for two hours, and fast after a restart that somebody has agreed to. */
+
+import { pages } from "../../support/callers.ts";
+import { type Stack, stackServices, startStack } from "../../support/youtility3-stack.ts";
+
+jest.setTimeout(180_000);
+
+const unit = "youtility3.service";
+
+stackServices.describe("high-response-time", () => {
+  let stack: Stack;
+  beforeAll(async () => {
+    stack = await startStack({ playbook: "high-response-time", env: { CACHE_TIMEOUT: "0" } });
+  });
+  afterAll(() => stack?.stop());
+
+  test("answers are kept for longer, until the mitigation is put back; below 2 s nobody is paged", async () => {
+    stack.visit(["/summary/"]);
+    const run = await stack.noticed("HighResponseTime");
+    await stack.approve(run);
+    const ended = await stack.ended(run);
+    expect(ended.outcome).toBe("fixed");
+    expect(await stack.systemd.show(unit, "Environment")).toContain("CACHE_TIMEOUT=7200");
+    expect(pages(stack.callers)).toEqual([]);
+    const { body } = await stack.service.api("GET", "/api/v1/mitigations");
+    const [mitigation] = body.mitigations;
+    expect(mitigation).toMatchObject({ runId: run, state: "in-force" });
+    const path = `/api/v1/mitigations/${mitigation.id}/revert`;
+    const { status, body: put } = await stack.service.api("POST", path, { reason: "a test" });
+    expect([status, put]).toMatchObject([200, {}]);
+  });
+});

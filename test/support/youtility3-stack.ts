@@ -1,0 +1,345 @@
+/**
+ * YOUTILITY3 and everything around it, as its on-call engineers know it: the project behind a real systemd, on a real
+ * Postgres and Redis, watched by a real Prometheus and Alertmanager, and Paramedic on its host with the configuration
+ * and the playbooks that ship. What takes minutes in production takes seconds here; nothing else differs.
+ */
+
+import { mkdir, readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { Redis } from "ioredis";
+import { parse } from "yaml";
+import type { RunView } from "../../src/api/run-view.ts";
+import { createPatient, type Patient } from "../actions/postgres/patient.ts";
+import { alertmanagerService, startAlertmanager } from "./alertmanager.ts";
+import { askedIn, type Callers, pageKey, slackUrl, startCallers, users } from "./callers.ts";
+import { freePort } from "./free-port.ts";
+import { query, sharedPostgres } from "./postgres.ts";
+import { prometheusService, startPrometheus } from "./prometheus.ts";
+import type { RealService } from "./real-service.ts";
+import { redisService, startRedis } from "./redis.ts";
+import { temporaryFolder } from "./run-folder.ts";
+import { killServices, type Service, type ServiceTarget, startService, tokens } from "./service.ts";
+import type { SlackMessage } from "./slack-double-workspace.ts";
+import { startStatusPageDouble } from "./status-page-double.ts";
+import { startSystemd, systemdService, type TestSystemd } from "./systemd.ts";
+import { sleep, until } from "./until.ts";
+import { createYoutility3, djangoService, python, type Youtility3 } from "./youtility3.ts";
+
+const root = join(__dirname, "../..");
+const unit = "youtility3.service";
+const windowMinutes = "0.1";
+
+/** For `describe`: everything that the stack is made of has to be there. */
+export const stackServices: RealService =
+  [djangoService, redisService, systemdService, prometheusService, alertmanagerService].find(
+    ({ available }) => !available,
+  ) ?? djangoService;
+
+export interface StackOptions {
+  /** The name of the playbook that Paramedic has; it has no other. */
+  readonly playbook: string;
+  /** What else is replaced in the texts of the playbook and of the alert rules, so that it need not be waited for. */
+  readonly hurry?: readonly (readonly [string, string])[];
+  /** Variables of the unit. */
+  readonly env?: Readonly<Record<string, string>>;
+  /** Done with the project's folder before it is served. */
+  readonly prepare?: (project: Youtility3) => Promise<void>;
+  readonly roots?: number;
+  readonly tickets?: number;
+}
+
+export interface Stack {
+  readonly yt3: Youtility3;
+  readonly patient: Patient;
+  /** The application's Redis. */
+  readonly redis: Redis;
+  readonly systemd: TestSystemd;
+  readonly service: Service;
+  readonly callers: Callers;
+  readonly statusPage: Awaited<ReturnType<typeof startStatusPageDouble>>["double"];
+  /** Statements as superuser in the application's database. */
+  sql(text: string, values?: readonly unknown[]): Promise<Record<string, unknown>[]>;
+  /** The status of a page of the application, and its JSON. */
+  // biome-ignore lint/suspicious/noExplicitAny: pages of every shape
+  get(path: string): Promise<{ readonly status: number; readonly body: any }>;
+  /** Has people look at these pages, one after the other without end, until they are told to stop. */
+  visit(paths: readonly string[], everyMs?: number): Visit;
+  /** Waits until Prometheus has noticed and a run has begun, which may take a while; returns its id. */
+  noticed(alertname: string): Promise<string>;
+  /** Clicks *Approve* in Slack, as each of these people in turn. */
+  approve(run: string, people?: readonly string[]): Promise<SlackMessage>;
+  /** `/paramedic decline`, in Slack. */
+  decline(run: string): Promise<void>;
+  /** Starts the playbook as an engineer does. */
+  request(inputs: Readonly<Record<string, unknown>>): Promise<string>;
+  ended(run: string): Promise<RunView>;
+  stop(): Promise<void>;
+}
+
+export interface Visit {
+  /** How many pages were looked at. */
+  seen(): number;
+  stop(): Promise<void>;
+}
+
+/** What a step of a run has returned. */
+// biome-ignore lint/suspicious/noExplicitAny: results of every shape
+export function resultOf(run: RunView, step: string): any {
+  return run.steps.find(({ id }) => id === step)?.result;
+}
+
+/** Starts all of it; `stop` ends it, also where the start itself fails. */
+export async function startStack(options: StackOptions): Promise<Stack> {
+  const undone: (() => unknown)[] = [];
+  const stop = async () => {
+    await killServices();
+    for (const undo of undone.splice(0).reverse()) await undo();
+  };
+  try {
+    return await start(options, stop, (undo) => void undone.push(undo));
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+async function start(
+  options: StackOptions,
+  stop: Stack["stop"],
+  afterwards: (undo: () => unknown) => void,
+): Promise<Stack> {
+  const server = await sharedPostgres();
+  const patient = await createPatient({ ...server, url: await server.newDatabase() });
+  afterwards(() => patient.closeSessions());
+  const carer = await patient.role("carer", `IN ROLE pg_read_all_stats, pg_signal_backend, ${patient.app}`);
+  const sql: Stack["sql"] = (text, values = []) => query(patient.urlOf("postgres"), text, values);
+  await sql(`ALTER DATABASE ${patient.database} OWNER TO ${patient.app}`);
+  await sql("CREATE EXTENSION pg_stat_statements");
+  const redisServer = await startRedis();
+  afterwards(() => redisServer.stop());
+  const redis = new Redis(redisServer.url);
+  afterwards(() => redis.disconnect());
+
+  const logs = await temporaryFolder("logs");
+  const env = { METRICS_WINDOW_MINUTES: windowMinutes, YT3_LOG_FILE: join(logs, "error.log"), ...options.env };
+  const { roots = 5, tickets = 100 } = options;
+  const databaseUrl = patient.urlOf(patient.app);
+  const yt3 = await createYoutility3({ databaseUrl, redisUrl: `${redisServer.url}/0`, env, roots, tickets });
+  await options.prepare?.(yt3);
+  const systemd = await startSystemd();
+  afterwards(() => systemd.down());
+  const port = await freePort();
+  const url = `http://127.0.0.1:${port}`;
+  await systemd.install({ [unit]: unitOf(yt3, port) });
+  await systemd.systemctl("start", "--no-block", unit);
+
+  const callers = await startCallers();
+  afterwards(() => callers.stop());
+  const statusPage = await startStatusPageDouble();
+  afterwards(() => statusPage.double.stop());
+  const target = {
+    app: patient.app,
+    database: patient.database,
+    url,
+    logs,
+    project: yt3.folder,
+    journal: systemd.journal,
+  };
+  const service = await startService({
+    databaseUrl: await server.newDatabase(),
+    host: "app-1",
+    // Where it writes drop-ins is this systemd's and not the machine's.
+    startedBy: ["unshare", "--mount", "sh", "-c", 'mount --bind "$0" /run && exec "$@"', join(systemd.folder, "run")],
+    playbooks: [hurried(await readFile(join(root, "playbooks", `${options.playbook}.yaml`), "utf8"), options)],
+    targets: {},
+    sections: await sections(callers, statusPage, target),
+    env: {
+      YT3_DATABASE_URL: patient.urlOf(carer),
+      YT3_APP_DATABASE_URL: databaseUrl,
+      YT3_REDIS_URL: `${redisServer.url}/0`,
+      YT3_SECRET_KEY: "a-key-that-only-the-tests-know",
+      SLACK_BOT_TOKEN: callers.slack.botToken,
+      SLACK_SIGNING_SECRET: callers.slack.signingSecret,
+      SMTP_URL: callers.mail.url,
+      PD_PAGING_KEY: pageKey,
+      PD_CHANGES_KEY: "canary-changes-key-0123456789abc",
+      NODE_EXTRA_CA_CERTS: callers.pagerDuty.caFile,
+      STATUSPAGE_TOKEN: statusPage.token.reveal(),
+      DBUS_SYSTEM_BUS_ADDRESS: systemd.busAddress,
+    },
+  });
+  callers.slack.sendTo(slackUrl(service));
+  const alertmanager = await startAlertmanager({
+    webhookUrl: service.webhookUrl,
+    token: tokens.alertmanager,
+    groupBy: ["alertname", "service"],
+  });
+  afterwards(() => alertmanager.stop());
+  const rules = await readFile(join(root, "examples/youtility3/alerts.yml"), "utf8");
+  const prometheus = await startPrometheus({
+    scrape: [`127.0.0.1:${port}`],
+    job: "youtility3",
+    metricsPath: "/monitoring/metrics/",
+    ruleGroups: parse(hurried(rules, options)).groups.filter(({ name }: { name: string }) => name === "youtility3"),
+    alertmanagers: [`127.0.0.1:${alertmanager.port}`],
+  });
+  afterwards(() => prometheus.stop());
+
+  const get: Stack["get"] = async (path) => {
+    const response = await fetch(url + path, { headers: { connection: "close" }, signal: AbortSignal.timeout(30_000) });
+    const text = await response.text();
+    const isJson = response.headers.get("content-type")?.startsWith("application/json");
+    return { status: response.status, body: isJson ? JSON.parse(text) : text };
+  };
+  const approve: Stack["approve"] = async (run, people = ["U0LEAD"]) => {
+    const message = await askedIn(callers, run, 60_000);
+    for (const user of people) await callers.slack.click({ message, actionId: "paramedic-approve", user });
+    return message;
+  };
+  return {
+    yt3,
+    patient,
+    redis,
+    systemd,
+    service,
+    callers,
+    statusPage: statusPage.double,
+    sql,
+    get,
+    visit: (paths, everyMs = 20) => {
+      const visiting = visitor(get, paths, everyMs);
+      afterwards(visiting.stop);
+      return visiting;
+    },
+    noticed: (alertname) =>
+      until(async () => (await runsOf(service, alertname))[0]?.id, {
+        timeoutMs: 60_000,
+        everyMs: 200,
+        what: () => `a run for ${alertname} (${service.child.output().slice(-2_000)})`,
+      }),
+    approve,
+    decline: async (run) => {
+      await askedIn(callers, run, 60_000);
+      await callers.slack.command(`decline ${run} not now`, { user: "U0LEAD" });
+    },
+    request: async (inputs) => {
+      const body = { playbook: options.playbook, target: "youtility3", inputs, reason: "a test" };
+      const { status, body: made } = await service.api("POST", "/api/v1/runs", body, tokens.operator);
+      if (status !== 201) throw new Error(`The request was answered with ${status}: ${JSON.stringify(made)}`);
+      return made.id;
+    },
+    ended: (run) => service.ended(run, 90_000),
+    stop,
+  };
+}
+
+function unitOf(yt3: Youtility3, port: number): string {
+  const variables = { PYTHONDONTWRITEBYTECODE: "1", LANG: "C.UTF-8", ...yt3.env };
+  return [
+    "[Unit]",
+    "StartLimitIntervalSec=0",
+    "[Service]",
+    `WorkingDirectory=${yt3.folder}`,
+    ...Object.entries(variables).map(([name, value]) => `Environment="${name}=${value}"`),
+    `ExecStart=${python} manage.py runserver --noreload 127.0.0.1:${port}`,
+    "Restart=on-failure",
+    "RestartSec=1",
+    "",
+  ].join("\n");
+}
+
+interface Place {
+  readonly app: string;
+  readonly database: string;
+  readonly url: string;
+  readonly logs: string;
+  readonly project: string;
+  readonly journal: string;
+}
+
+/** The shipped configuration, with the addresses of this stack. */
+async function sections(
+  callers: Callers,
+  statusPage: Awaited<ReturnType<typeof startStatusPageDouble>>,
+  place: Place,
+): Promise<Record<string, unknown>> {
+  const shipped = parse(await readFile(join(root, "examples/youtility3/paramedic.yaml"), "utf8"));
+  const { targets, escalation, contacts, announcements, slack, email, pagerduty, approvals } = shipped;
+  const { youtility3: target } = targets;
+  const backups = await temporaryFolder("backups");
+  await mkdir(place.logs, { recursive: true });
+  const adapted = {
+    ...target,
+    postgres: {
+      ...target.postgres,
+      users: [place.app],
+      databases: [place.database],
+      backupFolder: backups,
+      minFreeMiB: 0,
+    },
+    systemd: { ...target.systemd, units: [unit], settle: "2s", journal: place.journal },
+    django: {
+      ...target.django,
+      project: place.project,
+      python,
+      env: { ...target.django.env, METRICS_WINDOW_MINUTES: windowMinutes },
+    },
+    http: { ...target.http, baseUrl: place.url },
+    logs: { ...target.logs, files: [join(place.logs, "*.log")] },
+    files: { folders: [place.logs, backups] },
+    deploy: {
+      checkout: place.project,
+      tags: target.deploy.tags,
+      clearCaches: target.deploy.clearCaches,
+      restart: [unit],
+    },
+  } satisfies Record<string, unknown> & Omit<ServiceTarget, "postgres">;
+  return {
+    targets: { youtility3: adapted },
+    escalation,
+    contacts,
+    announcements,
+    approvals,
+    slack: { ...slack, apiUrl: callers.slack.apiUrl, users, groups: {} },
+    email,
+    pagerduty: { ...pagerduty, server: callers.pagerDuty.server },
+    statusPage: { ...shipped.statusPage, url: statusPage.double.url, pageId: statusPage.pageId },
+  };
+}
+
+/** Seconds in place of minutes, and no waiting between two runs. */
+function hurried(text: string, { hurry = [] }: StackOptions): string {
+  const shortened = text
+    .replaceAll(/\bwithin: \d+m\b/g, "within: 30s")
+    .replaceAll(/\bfor: \d+m\b/g, "for: 1s")
+    .replaceAll("windowSeconds: 10", "windowSeconds: 2")
+    .replaceAll(/^cooldown: .*\n/gm, "");
+  return hurry.reduce((now, [from, to]) => now.replaceAll(from, to), shortened);
+}
+
+function visitor(get: Stack["get"], paths: readonly string[], everyMs: number): Visit {
+  let over = false;
+  let seen = 0;
+  const visiting = (async () => {
+    for (; !over; seen += 1) {
+      await get(paths[seen % paths.length] as string).catch(() => {});
+      await sleep(everyMs);
+    }
+  })();
+  return {
+    seen: () => seen,
+    stop: async () => {
+      over = true;
+      await visiting;
+    },
+  };
+}
+
+async function runsOf(service: Service, alertname: string): Promise<readonly { readonly id: string }[]> {
+  const { body: seen } = await service.api("GET", "/api/v1/episodes?limit=100");
+  const of = seen.episodes.filter(
+    ({ labels }: { labels: Record<string, string> }) => labels["alertname"] === alertname,
+  );
+  const { body } = await service.api("GET", "/api/v1/runs?limit=100");
+  return body.runs.filter((run: { episodeId: string }) => of.some(({ id }: { id: string }) => id === run.episodeId));
+}
