@@ -46,7 +46,7 @@ const flat = "▄";
 
 /**
  * One character for each of `width` equal parts of the time from `from` to `to` (seconds since 1970): the average there,
- * between `lowest` and `highest`. A space where there are no samples.
+ * between `lowest` and `highest`. A dot where there are no samples.
  */
 export function plotOf(
   samples: readonly Sample[],
@@ -61,7 +61,7 @@ export function plotOf(
   }
   const bar = (value: number) =>
     bars[Math.min(bars.length - 1, Math.floor(((value - lowest) / (highest - lowest)) * bars.length))] as string;
-  return parts.map((values) => (values.length === 0 ? " " : highest > lowest ? bar(mean(values)) : flat)).join("");
+  return parts.map((values) => (values.length === 0 ? "·" : highest > lowest ? bar(mean(values)) : flat)).join("");
 }
 
 function mean(values: readonly number[]): number {

@@ -1,7 +1,7 @@
 /** Says something in a channel, literally, for actions: outside of any run's own messages. */
 
-import { said } from "./blocks.ts";
-import { notification } from "./escape.ts";
+import { oneLine } from "../one-line.ts";
+import { notification, plainLines } from "./escape.ts";
 import { post, type Refused } from "./speak.ts";
 import type { WebCall } from "./web-call.ts";
 
@@ -21,7 +21,9 @@ export function createSender(call: WebCall): Sender {
   return {
     check: async (signal) => sentOf(await call("auth.test", {}, signal)),
     send: async (channel, text, signal) => {
-      const saying = { text: notification(text, longestNotification), blocks: [said(text, longestText)] };
+      const lines = text.split("\n").map((line) => oneLine(line, longestText));
+      const blocks = [{ type: "section", text: plainLines(lines) }];
+      const saying = { text: notification(text, longestNotification), blocks };
       return sentOf(await post(call, channel, [saying], signal));
     },
   };

@@ -46,6 +46,15 @@ describeContract("notify.send", {
   state: async () => new Set(said()).size,
 });
 
+test("lines stay lines, each of them safe", async () => {
+  const plan = await planned({ text: "one ▁▂█\n<!here>\u202e two" });
+  if (plan.status !== "planned") throw new Error(JSON.stringify(plan));
+  await sending().apply(plan.plan, context());
+  const blocks = slack.messages()[0]?.blocks ?? [];
+  expect(shownText({ text: "", blocks })).toBe("one ▁▂█\n<!here> two");
+  expect(liveMarkup({ text: "", blocks })).toEqual([]);
+});
+
 test("what is planned is said in the channel, once, word for word", async () => {
   const plan = await planned({ text: "<!channel> *read* <https://evil.example|this>" });
   if (plan.status !== "planned") throw new Error(JSON.stringify(plan));

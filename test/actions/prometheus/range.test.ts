@@ -104,7 +104,7 @@ prometheusService.describe("prometheus.range", () => {
   test("a series that is younger than the window says what part of it there is, and has nothing before", async () => {
     const output = await seen("young");
     expect(output.coverage).toBeCloseTo(0.5, 1);
-    expect(output.plot).toBe(" ".repeat(20) + "▄".repeat(20));
+    expect(output.plot).toBe("·".repeat(20) + "▄".repeat(20));
     expect(output).not.toHaveProperty("before");
     expect(output).not.toHaveProperty("change");
   });
