@@ -6,9 +6,12 @@ import { z } from "zod";
 import type { DeployTarget, LogsTarget } from "../domain/target.ts";
 import { absolutePath, someOf, text } from "./fields.ts";
 
-const plainPath = absolutePath.refine((value) => posix.normalize(value) === value && value.length > 1 && !value.endsWith("/"), {
-  error: "must be a plain path other than / without '..', '//' or a final slash",
-});
+const plainPath = absolutePath.refine(
+  (value) => posix.normalize(value) === value && value.length > 1 && !value.endsWith("/"),
+  {
+    error: "must be a plain path other than / without '..', '//' or a final slash",
+  },
+);
 
 const logFile = text.refine(
   (value) => {

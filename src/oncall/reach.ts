@@ -41,7 +41,11 @@ export function waysOf(configured: ConfiguredWays): readonly string[] {
 }
 
 /** Finds what tells a message; null where the configuration has no such level, contact or way any more. */
-export function createReach(policies: Policies, contacts: Contacts, voices: Voices): (message: Message) => Follow | null {
+export function createReach(
+  policies: Policies,
+  contacts: Contacts,
+  voices: Voices,
+): (message: Message) => Follow | null {
   return (message) => {
     switch (message.topic) {
       case "handed-over":

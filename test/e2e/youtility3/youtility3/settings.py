@@ -19,6 +19,7 @@ _redis = os.environ.get("YT3_REDIS_URL", "redis://127.0.0.1:6379/0")
 SECRET_KEY = os.environ.get("YT3_SECRET_KEY", "only-for-tests")
 DEBUG = False
 ALLOWED_HOSTS = ["*"]
+TIME_ZONE = "UTC"
 USE_TZ = True
 ROOT_URLCONF = "youtility3.urls"
 WSGI_APPLICATION = "youtility3.wsgi.application"
