@@ -20,8 +20,8 @@ export type BackupPlan = { readonly database: string; readonly folder: string; r
 
 export const backup: ChangeAction<Record<string, never>, BackupPlan> = {
   name: "postgres.backup",
-  onHost: true,
   summary: "Writes a verified backup of the database to the target's folder.",
+  onHost: true,
   input,
   kind: "change",
   risk: "low",

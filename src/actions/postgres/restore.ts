@@ -39,8 +39,8 @@ export type RestorePlan = {
 
 export const restore: ChangeAction<Input, RestorePlan> = {
   name: "postgres.restore",
-  onHost: true,
   summary: "Restores a backup into a new database and puts that in the place of the old one.",
+  onHost: true,
   input,
   kind: "change",
   risk: "irreversible",
