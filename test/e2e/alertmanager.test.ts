@@ -180,17 +180,21 @@ alertmanagerService.describe("from a real Alertmanager to a run", () => {
       const cancelled = run.steps[1] as { effects: readonly string[]; result: unknown };
       expect(cancelled.effects).toHaveLength(3);
       expect(cancelled.result).toMatchObject({ cancelled: expect.arrayContaining(old.map(({ pid }) => pid)) });
-      expect(run.events.map(({ type }) => type)).toEqual([
+      const people = new Set(["notifying", "told", "not-told"]);
+      expect(run.events.map(({ type }) => type).filter((type) => !people.has(type))).toEqual([
         "created",
         "step-observed",
         "step-planned",
         "rails-checked",
         "step-started",
         "step-finished",
+        "step-observed",
+        "step-skipped",
+        "step-skipped",
         "verification-checked",
         "ended",
       ]);
-      expect(run.events.map(({ seq }) => seq)).toEqual([1, 2, 3, 4, 5, 6, 7, 8]);
+      expect(run.events.map(({ seq }) => seq)).toEqual(run.events.map((_, index) => index + 1));
       // Cancelled, each by its own query, and the sessions live on.
       expect(long.map(({ state }) => state)).toEqual(["57014", "57014", "57014"]);
       expect(left.state).toBe("running");
