@@ -34,12 +34,16 @@ export async function createShop(server: Databases, database = server.url): Prom
   const sql: Shop["sql"] = (text, values = []) => query(database, text, values);
   const asApp: Shop["asApp"] = (text, values = []) => query(patient.urlOf(patient.app), text, values);
   await sql(`ALTER DATABASE ${patient.database} OWNER TO ${patient.app}`);
-  await asApp("CREATE TABLE item (id int PRIMARY KEY, kind text, price int, active boolean, note text)");
+  await asApp(
+    "CREATE TABLE item (id int PRIMARY KEY, kind text, price int, active boolean, note text) WITH (autovacuum_enabled = false)",
+  );
   await asApp(
     "INSERT INTO item SELECT n, 'kind ' || n % 5000, n % 100, n % 2 = 0, repeat('x', 40) FROM generate_series(1, 20000) n",
   );
   await asApp("CREATE INDEX item_price ON item (price)");
-  await asApp("CREATE TABLE sale (id int PRIMARY KEY, item_id int REFERENCES item (id), at timestamptz)");
+  await asApp(
+    "CREATE TABLE sale (id int PRIMARY KEY, item_id int REFERENCES item (id), at timestamptz) WITH (autovacuum_enabled = false)",
+  );
   await asApp("INSERT INTO sale SELECT n, n, now() FROM generate_series(1, 200) n");
   await asApp("ANALYZE item, sale");
   const as = (target: Target): Target => {
