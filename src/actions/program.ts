@@ -14,6 +14,8 @@ export interface Program {
   readonly env?: Readonly<Record<string, string>>;
   readonly signal: AbortSignal;
   readonly largestBytes: number;
+  /** Written to its standard input, which then stays open: its end tells the program that Paramedic is gone. */
+  readonly input?: string;
 }
 
 /** What became of it. */
@@ -22,18 +24,21 @@ export interface Ended {
   readonly unstarted: string | null;
   /** Its exit code; null where it was ended by a signal. */
   readonly code: number | null;
+  /** The signal that ended it; null: none did. */
+  readonly endedBy: string | null;
   readonly output: string;
   readonly tooLarge: boolean;
   /** The end of what it printed as errors. */
   readonly errors: string;
 }
 
-/** Runs it to its end. None of Paramedic's own environment is passed on, and nothing can be typed. */
-export async function runProgram({ program, args, folder, env, signal, largestBytes }: Program): Promise<Ended> {
+/** Runs it to its end. None of Paramedic's own environment is passed on. */
+export async function runProgram(wanted: Program): Promise<Ended> {
+  const { program, args, folder, env, signal, largestBytes, input } = wanted;
   const child = spawn(program, args, {
     cwd: folder,
-    env: { PATH: path, LC_ALL: "C.UTF-8", ...env },
-    stdio: ["ignore", "pipe", "pipe"],
+    env: { PATH: path, LANG: "C.UTF-8", ...env },
+    stdio: [input === undefined ? "ignore" : "pipe", "pipe", "pipe"],
     shell: false,
     detached: true,
   });
@@ -42,29 +47,32 @@ export async function runProgram({ program, args, folder, env, signal, largestBy
   else signal.addEventListener("abort", kill, { once: true });
   const output: Buffer[] = [];
   let size = 0;
-  child.stdout.on("data", (piece: Buffer) => {
+  child.stdout?.on("data", (piece: Buffer) => {
     size += piece.length;
     if (size > largestBytes) kill();
     else output.push(piece);
   });
   let errors = "";
-  child.stderr.on("data", (piece: Buffer) => {
+  child.stderr?.on("data", (piece: Buffer) => {
     errors = (errors + piece.toString()).slice(-keptErrorBytes);
   });
-  const { unstarted, code } = await endOf(child);
+  // It may end without reading what it is told; its exit says why.
+  child.stdin?.on("error", () => {});
+  if (input !== undefined) child.stdin?.write(input);
+  const end = await endOf(child);
   signal.removeEventListener("abort", kill);
-  return { unstarted, code, output: Buffer.concat(output).toString(), tooLarge: size > largestBytes, errors };
+  return { ...end, output: Buffer.concat(output).toString(), tooLarge: size > largestBytes, errors };
 }
 
-/** How a program ended. `unstarted`: it could not be started at all. */
-export interface End {
+/** How a program ended. */
+interface End {
   readonly unstarted: string | null;
   readonly code: number | null;
   readonly endedBy: string | null;
 }
 
 /** Waits for its end, ends what it has started, and waits for the rest of the output. */
-export async function endOf(child: ChildProcess): Promise<End> {
+async function endOf(child: ChildProcess): Promise<End> {
   // Listened for from the start: it may come together with the exit.
   const closed = new Promise((resolve) => child.once("close", resolve));
   const end = await new Promise<End>((resolve) => {
@@ -93,7 +101,7 @@ async function within(happening: Promise<unknown>, ms: number): Promise<void> {
 }
 
 /** The group has the program's own id, since it was started detached. */
-export function killGroup({ pid }: ChildProcess): void {
+function killGroup({ pid }: ChildProcess): void {
   if (pid === undefined) return;
   try {
     process.kill(-pid, "SIGKILL");

@@ -1,10 +1,11 @@
 /** The routes of approvals: what waits for people, and what they decide. */
 
 import { z } from "zod";
+import type { Answered, Approval } from "../domain/approval.ts";
 import type { Problem } from "../http/problem.ts";
 import { isId, type ReadBody, readQuery, text } from "./fields.ts";
 import { type Answer, type Call, json, type Route, refusal } from "./route.ts";
-import type { Answered, ApiWorld, Approval } from "./world.ts";
+import type { ApiWorld } from "./world.ts";
 
 const states = ["pending", "approved", "declined", "expired", "voided"] as const;
 

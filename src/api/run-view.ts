@@ -1,10 +1,11 @@
 /** How a run looks over REST: a line of a list from its row, and the whole story from its history. Pure. */
 
+import type { Approval } from "../domain/approval.ts";
 import type { RunEvent, Trigger } from "../domain/event.ts";
 import type { Json } from "../domain/json.ts";
 import type { Step } from "../domain/playbook.ts";
 import { progressOf, type StepProgress, type StepState, untouched } from "../domain/progress.ts";
-import type { Approval, RunRow } from "./world.ts";
+import type { RunRow } from "./world.ts";
 
 /** A run in a list. */
 export interface RunLine {

@@ -1,7 +1,9 @@
 /** What the REST API needs from outside: a store, the playbooks, the targets, and somebody to tell. Supplied by `app.ts`. */
 
-import type { AskReason, RunEvent, Trigger } from "../domain/event.ts";
+import type { Answer, Answered, Approval, ApprovalState } from "../domain/approval.ts";
+import type { RunEvent, Trigger } from "../domain/event.ts";
 import type { Json, JsonObject } from "../domain/json.ts";
+import type { Mitigation, MitigationDecided } from "../domain/mitigation.ts";
 import type { Playbook } from "../domain/playbook.ts";
 import type { Role } from "../domain/role.ts";
 import type { RunState, WaitingFor } from "../domain/run.ts";
@@ -34,43 +36,6 @@ export interface RunRow {
   readonly endedAt: string | null;
 }
 
-export type ApprovalState = "pending" | "approved" | "declined" | "expired" | "voided";
-
-/** A change that waits for people, or waited. */
-export interface Approval {
-  readonly id: string;
-  readonly runId: string;
-  readonly playbook: string;
-  readonly target: string | null;
-  readonly step: string;
-  readonly digest: string;
-  readonly effects: readonly string[];
-  readonly reasons: readonly AskReason[];
-  readonly state: ApprovalState;
-  readonly atLeast: number;
-  /** The sets of the configuration's `approvers` that each of them must be in. */
-  readonly approvers: readonly string[];
-  readonly requestedBy: string | null;
-  readonly requestedAt: string;
-  readonly expiresAt: string;
-  readonly decidedAt: string | null;
-  readonly decisions: readonly {
-    readonly decision: "approve" | "decline";
-    readonly by: string;
-    readonly reason: string | null;
-    readonly at: string;
-  }[];
-}
-
-/** What became of an answer; the approval is as it stands after it. */
-export type Answered =
-  | { readonly kind: "answered"; readonly approval: Approval }
-  | {
-      readonly kind: "already-decided" | "expired" | "digest-changed" | "own-request" | "answered-before";
-      readonly approval: Approval;
-    }
-  | { readonly kind: "not-found" };
-
 export interface EpisodeRow {
   readonly id: string;
   readonly source: string;
@@ -92,25 +57,6 @@ export interface Switch {
   readonly by: string | null;
   readonly since: string;
   readonly until: string | null;
-}
-
-/** A temporary change in force, or one that was. */
-export interface Mitigation {
-  readonly id: string;
-  readonly runId: string;
-  readonly playbook: string;
-  readonly target: string | null;
-  readonly step: string;
-  readonly action: string;
-  readonly effects: readonly string[];
-  readonly state: "in-force" | "reverting" | "reverted" | "kept" | "failed";
-  readonly revertAt: string | null;
-  readonly onResolved: boolean;
-  readonly beganAt: string;
-  readonly endedAt: string | null;
-  readonly decidedBy: string | null;
-  readonly reason: string | null;
-  readonly revertRun: string | null;
 }
 
 /** What is stored. Every function rejects where the store cannot be used. Ids must be UUIDs. */
@@ -136,13 +82,7 @@ export interface ApiStore {
     cancel(runId: string, by: string, reason: string): Promise<"cancelling" | "already-ended" | "not-found">;
   };
   readonly approvals: {
-    answer(answer: {
-      readonly approval: string;
-      readonly decision: "approve" | "decline";
-      readonly digest: string;
-      readonly by: string;
-      readonly reason: string | null;
-    }): Promise<Answered>;
+    answer(answer: Answer): Promise<Answered>;
     /** Records in the run's history that somebody who may not decide tried to. */
     refuse(approval: string, by: string, reason: string): Promise<void>;
     find(id: string): Promise<Approval | null>;
@@ -151,12 +91,7 @@ export interface ApiStore {
   };
   readonly mitigations: {
     list(filter: { readonly state: string | null; readonly limit: number }): Promise<readonly Mitigation[]>;
-    decide(
-      id: string,
-      decision: "revert" | "keep",
-      by: string,
-      reason: string,
-    ): Promise<{ readonly kind: "decided" | "over"; readonly mitigation: Mitigation } | { readonly kind: "not-found" }>;
+    decide(id: string, decision: "revert" | "keep", by: string, reason: string): Promise<MitigationDecided>;
   };
   readonly escalations: {
     acknowledge(

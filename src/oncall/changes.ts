@@ -1,9 +1,10 @@
 /** Tells each applied change of a run once, in order, to a place where people ask what changed. */
 
 import type { RunEvent } from "../domain/event.ts";
+import type { Followed } from "../domain/followed.ts";
 import type { JsonObject } from "../domain/json.ts";
 import type { AppliedChange } from "./pagerduty-event.ts";
-import type { Delivered, Follow, Followed, Subject } from "./way.ts";
+import type { Delivered, Follow, Subject } from "./way.ts";
 
 /** What is kept in the outbox. */
 interface Place {

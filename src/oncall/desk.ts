@@ -3,10 +3,11 @@
 import { setMaxListeners } from "node:events";
 import { deadlineOf } from "../domain/deadline.ts";
 import { deliveryDelaysMs, type Level } from "../domain/escalation.ts";
+import type { Followed } from "../domain/followed.ts";
 import { type Rounds, startRounds } from "../domain/rounds.ts";
 import { whyMoot } from "./moot.ts";
 import { oneLine } from "./one-line.ts";
-import type { Follow, Followed, Message, Subject } from "./way.ts";
+import type { Follow, Message, Subject } from "./way.ts";
 
 /** A message as the store hands it out. `fence` is the store's affair; `taken` counts since it was last settled, from 1. */
 export type TakenMessage = Message & { readonly fence: number; readonly taken: number };

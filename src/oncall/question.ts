@@ -1,24 +1,74 @@
-/** What a run asks people at this moment, read from its history. */
+/** The questions that a run has asked of people, folded from its history: what was asked, who answered, how it stands. */
 
-import type { RunEvent } from "../domain/event.ts";
+import type { AskReason } from "../domain/event.ts";
+import type { Subject } from "./way.ts";
 
-/** A change that waits for approval. */
-export type Question = Extract<RunEvent, { readonly type: "approval-requested" }>;
-
-/** The question that nobody has finally answered, that has not expired and was not withdrawn; null: there is none. */
-export function openQuestionOf(story: readonly RunEvent[]): Question | null {
-  let open: Question | null = null;
-  for (const event of story) {
-    if (event.type === "approval-requested") open = event;
-    if (event.type === "ended") open = null;
-    if (open && isClosedBy(open, event)) open = null;
-  }
-  return open;
+export interface Answer {
+  readonly by: string;
+  readonly at: string;
+  readonly decision: "approve" | "decline";
+  readonly reason: string | null;
 }
 
-function isClosedBy(question: Question, event: RunEvent): boolean {
-  if (event.type === "approval-answered") return event.approval === question.approval && event.state !== "pending";
-  return (
-    (event.type === "approval-expired" || event.type === "approval-voided") && event.approval === question.approval
-  );
+export interface Question {
+  readonly step: string;
+  readonly approval: string;
+  readonly digest: string;
+  readonly effects: readonly string[];
+  readonly reasons: readonly AskReason[];
+  readonly expiresAt: string;
+  readonly atLeast: number;
+  /** The sets of people that each approver must be in. */
+  readonly approvers: readonly string[];
+  readonly answers: readonly Answer[];
+  /** `withdrawn`: it is not asked any more, or does not count any more. */
+  readonly state: "pending" | "approved" | "declined" | "expired" | "withdrawn";
+  /** When it was decided or closed, and why; null while it waits. */
+  readonly closed: { readonly at: string; readonly reason: string | null } | null;
+}
+
+/** The run's last question; null: it has asked none. One that still waits when the run has ended is withdrawn. */
+export function lastQuestion({ story }: Pick<Subject, "story">): Question | null {
+  let last: Question | null = null;
+  for (const event of story) {
+    if (event.type === "approval-requested") {
+      const { step, approval, digest, effects, reasons, expiresAt, atLeast, approvers = [] } = event;
+      last = {
+        step,
+        approval,
+        digest,
+        effects,
+        reasons,
+        expiresAt,
+        atLeast,
+        approvers,
+        answers: [],
+        state: "pending",
+        closed: null,
+      };
+      continue;
+    }
+    if (last === null) continue;
+    if (event.type === "ended" && last.state === "pending") last = closed(last, "withdrawn", event.at, event.reason);
+    if (!("approval" in event) || event.approval !== last.approval) continue;
+    if (event.type === "approval-answered") {
+      const { by, at, decision, reason, state } = event;
+      last = { ...last, state, answers: [...last.answers, { by, at, decision, reason }] };
+      if (state !== "pending") last = { ...last, closed: { at, reason } };
+    }
+    if (event.type === "approval-expired") last = closed(last, "expired", event.at, null);
+    if (event.type === "approval-voided") last = closed(last, "withdrawn", event.at, event.reason);
+    if (event.type === "approvers-checked" && !event.allowed) last = closed(last, "withdrawn", event.at, event.reason);
+  }
+  return last;
+}
+
+function closed(question: Question, state: "expired" | "withdrawn", at: string, reason: string | null): Question {
+  return { ...question, state, closed: { at, reason } };
+}
+
+/** The question that waits for an answer at this moment; null: none does. */
+export function openQuestionOf(story: Subject["story"]): Question | null {
+  const last = lastQuestion({ story });
+  return last?.state === "pending" ? last : null;
 }

@@ -3,11 +3,12 @@
  * went, and nothing of labels, effects or hosts. Its REST API: developer.statuspage.io.
  */
 
+import type { Followed } from "../domain/followed.ts";
 import type { JsonObject } from "../domain/json.ts";
 import { isLast, isOver, type Stage, stagesOf } from "./announcement.ts";
 import { callJson, type JsonCall, type Refused } from "./json-call.ts";
 import { oneLine } from "./one-line.ts";
-import type { Follow, Followed, Message, Subject } from "./way.ts";
+import type { Follow, Message, Subject } from "./way.ts";
 
 /** Statuspage's limit for a name. */
 const longestName = 255;

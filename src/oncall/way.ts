@@ -3,6 +3,7 @@
 import type { Risk } from "../domain/action.ts";
 import type { Labels } from "../domain/alert.ts";
 import type { Outcome, RunEvent } from "../domain/event.ts";
+import type { Followed } from "../domain/followed.ts";
 import type { JsonObject } from "../domain/json.ts";
 import type { Topic } from "../domain/topic.ts";
 
@@ -125,30 +126,6 @@ export type Delivered =
 
 /** Delivers one notice. `to` is the way's own: an address, a routing key. Never rejects; gives up when the signal aborts. */
 export type Deliver<To> = (notice: Notice, to: To, signal: AbortSignal) => Promise<Delivered>;
-
-/**
- * How bringing what was told up to date went. `place` and `shownSeq` are kept in both cases: what was done of several
- * calls is not done again.
- */
-export type Followed =
-  | {
-      readonly ok: true;
-      readonly place: JsonObject | null;
-      readonly shownSeq: number;
-      /** Whom the first telling reached, for the run's history; null: this was not the first, or it is not to be told. */
-      readonly told: string | null;
-      /** Whether nothing that could still happen to the run would have to be told. */
-      readonly done: boolean;
-    }
-  | {
-      readonly ok: false;
-      readonly reason: string;
-      readonly retryable: boolean;
-      /** How long the other side asks to be left alone. */
-      readonly retryAfterMs?: number;
-      readonly place: JsonObject | null;
-      readonly shownSeq: number;
-    };
 
 /**
  * Tells what is new since `message.shownSeq`, first of all tells at all, by as many calls as that takes. Is called again

@@ -8,7 +8,7 @@ import type { WaitingFor } from "../domain/run.ts";
 import { batched } from "./batch.ts";
 import { extend, type Link } from "./chain.ts";
 import type { Database } from "./connect.ts";
-import { retell } from "./escalate.ts";
+import { orBeginAnew } from "./escalate.ts";
 import { type Said, saidOf, type Telling } from "./said.ts";
 
 /** Where a run stands after a write. Times are milliseconds since 1970. `released` gives it back for any worker to take. */
@@ -273,7 +273,7 @@ WITH told AS (
     SELECT FROM paramedic.episodes e WHERE e.id = held.episode_id AND e.status = 'resolved')
     THEN now() + make_interval(secs => ${recheckAfterSeconds}) END
   FROM unnest($27::uuid[], $28::text[], $29::text[]) AS t(run_id, policy, topic) JOIN held ON held.id = t.run_id
-  ${retell}
+  ${orBeginAnew}
 ), said AS (
   INSERT INTO paramedic.outbox (id, run_id, topic, way, policy, level)
   SELECT s.* FROM unnest($30::uuid[], $31::uuid[], $32::text[], $33::text[], $34::text[], $35::int[])

@@ -1,58 +1,10 @@
 /** Approvals as rows: asked by a run's worker, answered by people through one conditional update, read by everyone. */
 
 import type pg from "pg";
+import type { Answer, Answered, Approval, ApprovalDecision, ApprovalState, RefusedAnswer } from "../domain/approval.ts";
 import type { AskReason } from "../domain/event.ts";
 import { type Database, inTransaction } from "./connect.ts";
 import { appendFromOutside } from "./outside.ts";
-
-export type ApprovalState = "pending" | "approved" | "declined" | "expired" | "voided";
-
-export interface ApprovalDecision {
-  readonly decision: "approve" | "decline";
-  readonly by: string;
-  readonly reason: string | null;
-  readonly at: string;
-}
-
-export interface Approval {
-  readonly id: string;
-  readonly runId: string;
-  readonly playbook: string;
-  readonly target: string | null;
-  readonly step: string;
-  readonly digest: string;
-  readonly effects: readonly string[];
-  readonly reasons: readonly AskReason[];
-  readonly state: ApprovalState;
-  /** How many different people must approve. */
-  readonly atLeast: number;
-  /** The sets of the configuration's `approvers` that each of them must be in. */
-  readonly approvers: readonly string[];
-  readonly requestedBy: string | null;
-  readonly requestedAt: string;
-  readonly expiresAt: string;
-  readonly decidedAt: string | null;
-  readonly decisions: readonly ApprovalDecision[];
-}
-
-export interface Answer {
-  readonly approval: string;
-  readonly decision: "approve" | "decline";
-  /** The digest of the plan that the person saw. */
-  readonly digest: string;
-  /** Who, as the door knows them: `api:oncall-cli`. */
-  readonly by: string;
-  readonly reason: string | null;
-}
-
-/** `approval` is as it stands after the answer, or as it stood when the answer was refused. */
-export type Answered =
-  | { readonly kind: "answered"; readonly approval: Approval }
-  | {
-      readonly kind: "already-decided" | "expired" | "digest-changed" | "own-request" | "answered-before";
-      readonly approval: Approval;
-    }
-  | { readonly kind: "not-found" };
 
 export interface Approvals {
   /**
@@ -177,10 +129,7 @@ WHERE id = $1 AND digest = $2 AND state = 'pending' AND expires_at > now()
   AND ($4 = 'decline' OR NOT decisions @> jsonb_build_array(jsonb_build_object('by', $3::text)))
 RETURNING run_id, step, state`;
 
-function whyRefused(
-  row: ApprovalRow,
-  answer: Answer,
-): "already-decided" | "expired" | "digest-changed" | "own-request" | "answered-before" {
+function whyRefused(row: ApprovalRow, answer: Answer): RefusedAnswer {
   if (row.state === "expired" || (row.state === "pending" && !row.in_time)) return "expired";
   if (row.state !== "pending") return "already-decided";
   if (row.digest !== answer.digest) return "digest-changed";

@@ -4,7 +4,7 @@
  * People who were told for one reason are told again for the next one. Who has a page has what comes of it, too; who has
  * a question does not have the failure that comes after it. Nobody is told where it is over. The clock of the levels goes on from the first telling.
  */
-export const retell = `ON CONFLICT (run_id) DO UPDATE
+export const orBeginAnew = `ON CONFLICT (run_id) DO UPDATE
     SET topic = excluded.topic, about = excluded.about, policy = excluded.policy, held = false, next_level = 0,
         due_at = now(), recheck_at = excluded.recheck_at, recheck_host = NULL,
         acknowledged_by = CASE WHEN escalations.topic <> 'approval-unasked' THEN escalations.acknowledged_by END,

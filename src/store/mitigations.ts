@@ -1,36 +1,10 @@
 /** Temporary changes in force: which there are, and what people decide about them. */
 
 import type pg from "pg";
+import type { Mitigation, MitigationDecided, MitigationState } from "../domain/mitigation.ts";
 import { type Database, inTransaction } from "./connect.ts";
 import { appendFromOutside } from "./outside.ts";
 import { type Restack, revertDue } from "./revert-due.ts";
-
-export type MitigationState = "in-force" | "reverting" | "reverted" | "kept" | "failed";
-
-export interface Mitigation {
-  readonly id: string;
-  readonly runId: string;
-  readonly playbook: string;
-  readonly target: string | null;
-  readonly step: string;
-  readonly action: string;
-  readonly effects: readonly string[];
-  readonly state: MitigationState;
-  /** When it is put back by itself; null: not by time. */
-  readonly revertAt: string | null;
-  readonly onResolved: boolean;
-  readonly beganAt: string;
-  readonly endedAt: string | null;
-  readonly decidedBy: string | null;
-  readonly reason: string | null;
-  /** The run that puts it back; null: none yet. */
-  readonly revertRun: string | null;
-}
-
-export type MitigationDecided =
-  | { readonly kind: "decided"; readonly mitigation: Mitigation }
-  | { readonly kind: "over"; readonly mitigation: Mitigation }
-  | { readonly kind: "not-found" };
 
 export interface Mitigations {
   /** Starts a run for each that is due, once however many workers ask. Returns the ids of these runs. */

@@ -2,6 +2,7 @@
 
 import type pg from "pg";
 import { deliveryDelaysMs } from "../domain/escalation.ts";
+import type { Followed } from "../domain/followed.ts";
 import type { JsonObject } from "../domain/json.ts";
 import type { Topic } from "../domain/topic.ts";
 import { type Database, inTransaction } from "./connect.ts";
@@ -25,24 +26,6 @@ export interface OutboxMessage {
   readonly fence: number;
 }
 
-/** What a deliverer has done; see `Followed` of oncall/way.ts. */
-export type Settlement =
-  | {
-      readonly ok: true;
-      readonly place: JsonObject | null;
-      readonly shownSeq: number;
-      readonly told: string | null;
-      readonly done: boolean;
-    }
-  | {
-      readonly ok: false;
-      readonly reason: string;
-      readonly retryable: boolean;
-      readonly retryAfterMs?: number;
-      readonly place: JsonObject | null;
-      readonly shownSeq: number;
-    };
-
 /**
  * `withdrawn`: somebody has what it was about. `again`: it is tried later. `dead`: nobody tries any more, and it was never told. `given-up`: it was told, and cannot be
  * brought up to date. `lost`: another deliverer has it.
@@ -62,7 +45,7 @@ export interface Outbox {
   /** Takes what is due by any other way than `busyWays` and nobody delivers, for `leaseMs`. */
   take(leaseMs: number, busyWays?: readonly string[]): Promise<readonly OutboxMessage[]>;
   /** Records how it went, and tells the run's history where somebody was told, or nobody will be. */
-  settle(message: OutboxMessage, settlement: Settlement): Promise<Settled>;
+  settle(message: OutboxMessage, followed: Followed): Promise<Settled>;
   /** It need not be told any more. */
   withdraw(message: OutboxMessage, reason: string): Promise<void>;
   /**
@@ -85,11 +68,11 @@ export function createOutbox(database: Database): Outbox {
       const { rows } = await pool.query<TakenRow>(takeSql, [leaseMs / 1000, busyWays]);
       return rows.map(({ run_id: runId, shown_seq: shownSeq, ...row }) => ({ ...row, runId, shownSeq }));
     },
-    settle: (message, settlement) =>
+    settle: (message, followed) =>
       inTransaction(pool, async (client) => {
         // Whoever adds to the history holds the run: what is shown is compared with a history that does not grow meanwhile.
         await client.query("SELECT FROM paramedic.runs WHERE id = $1 FOR NO KEY UPDATE", [message.runId]);
-        return settlement.ok ? succeed(client, message, settlement) : fail(client, message, settlement);
+        return followed.ok ? succeed(client, message, followed) : fail(client, message, followed);
       }),
     withdraw: async (message, reason) => {
       await withdraw(pool, message, reason);
@@ -120,9 +103,9 @@ export function createOutbox(database: Database): Outbox {
 async function succeed(
   client: pg.PoolClient,
   message: OutboxMessage,
-  settlement: Extract<Settlement, { ok: true }>,
+  followed: Extract<Followed, { ok: true }>,
 ): Promise<Settled> {
-  const { place, shownSeq, done, told } = settlement;
+  const { place, shownSeq, done, told } = followed;
   const { rowCount } = await client.query(
     `UPDATE paramedic.outbox o
      SET state = $5, attempts = 0, taken = 0, place = $3, shown_seq = $4, lease_until = NULL, last_error = NULL,
@@ -140,9 +123,9 @@ async function succeed(
 async function fail(
   client: pg.PoolClient,
   message: OutboxMessage,
-  settlement: Extract<Settlement, { ok: false }>,
+  followed: Extract<Followed, { ok: false }>,
 ): Promise<Settled> {
-  const { place, shownSeq, reason, retryable, retryAfterMs = 0 } = settlement;
+  const { place, shownSeq, reason, retryable, retryAfterMs = 0 } = followed;
   // An acknowledgement holds the run too: it comes before this and is seen, or after and withdraws the message.
   if (shownSeq === 0 && (await isAcknowledged(client, message))) return withdraw(client, message, reason);
   const delay = retryable ? deliveryDelaysMs[message.attempts - 1] : undefined;

@@ -1,7 +1,7 @@
 /** Approvals that could not be asked for in Slack in time: they are given to the run's escalation, once each. */
 
 import { type Database, inTransaction } from "./connect.ts";
-import { retell } from "./escalate.ts";
+import { orBeginAnew } from "./escalate.ts";
 import { appendFromOutside } from "./outside.ts";
 
 /** A pending approval that nobody was asked for. */
@@ -58,7 +58,7 @@ export function createUnasked(database: Database): Unasked {
             [approval.runId],
           );
           await client.query(
-            `INSERT INTO paramedic.escalations (run_id, policy, topic, about) VALUES ($1, $2, 'approval-unasked', $3) ${retell}`,
+            `INSERT INTO paramedic.escalations (run_id, policy, topic, about) VALUES ($1, $2, 'approval-unasked', $3) ${orBeginAnew}`,
             [approval.runId, policy, approval.id],
           );
         }

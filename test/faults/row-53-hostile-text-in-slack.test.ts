@@ -2,10 +2,11 @@
 
 import fc from "fast-check";
 import type { Happening } from "../../src/domain/event.ts";
+import type { Followed } from "../../src/domain/followed.ts";
 import { followAnnouncement } from "../../src/oncall/slack/announcement.ts";
 import { followLevel } from "../../src/oncall/slack/level.ts";
 import { followRecord } from "../../src/oncall/slack/record.ts";
-import type { Followed, Message, Subject } from "../../src/oncall/way.ts";
+import type { Message, Subject } from "../../src/oncall/way.ts";
 import {
   alert,
   asking,

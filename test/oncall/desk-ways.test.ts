@@ -1,9 +1,10 @@
 /** The desk and its ways: one that hangs does not keep the others from being used, and what fails is counted. */
 
+import type { Followed } from "../../src/domain/followed.ts";
 import type { Rounds } from "../../src/domain/rounds.ts";
 import { newId } from "../../src/ids.ts";
 import { type DeskOptions, openDesk, type TakenMessage } from "../../src/oncall/desk.ts";
-import type { Followed, Message } from "../../src/oncall/way.ts";
+import type { Message } from "../../src/oncall/way.ts";
 import { createEscalations } from "../../src/store/escalations.ts";
 import { createOutbox } from "../../src/store/outbox.ts";
 import { closeStores, newStore, storedRun, type TestStore } from "../support/store.ts";

@@ -1,8 +1,9 @@
 /** Notices, messages and subjects for the tests of the ways: every value has a default, tests name what matters. */
 
 import type { Happening } from "../../src/domain/event.ts";
+import type { Followed } from "../../src/domain/followed.ts";
 import { subjectOf } from "../../src/oncall/notice.ts";
-import type { Followed, Message, Notice, Subject } from "../../src/oncall/way.ts";
+import type { Message, Notice, Subject } from "../../src/oncall/way.ts";
 import { begin, happened, historyOf } from "../support/builders.ts";
 
 export const run = "0190f3c2-5a5e-7000-8000-00000000abcd";

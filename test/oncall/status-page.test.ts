@@ -1,7 +1,8 @@
 /** Announcements on a status page: what everybody may read, once each, whatever the page answers. */
 
+import type { Followed } from "../../src/domain/followed.ts";
 import { createStatusPage } from "../../src/oncall/status-page.ts";
-import type { Followed, Message, Subject } from "../../src/oncall/way.ts";
+import type { Message, Subject } from "../../src/oncall/way.ts";
 import { happened, timeAt } from "../support/builders.ts";
 import { type StatusPageDouble, type StatusPageFailure, startStatusPageDouble } from "../support/status-page-double.ts";
 import { until } from "../support/until.ts";

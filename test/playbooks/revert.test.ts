@@ -1,9 +1,9 @@
 /** How mitigations go, on the real store: begun, put back when due by a run of their own, early, never, stacked. */
 
+import type { Mitigation } from "../../src/domain/mitigation.ts";
 import { newId } from "../../src/ids.ts";
 import { restackBy } from "../../src/playbooks/revert.ts";
 import { connect } from "../../src/store/connect.ts";
-import type { Mitigation } from "../../src/store/mitigations.ts";
 import { createMitigations } from "../../src/store/mitigations.ts";
 import { patientActions } from "../support/patient.ts";
 import { query } from "../support/postgres.ts";

@@ -1,5 +1,5 @@
 import fc from "fast-check";
-import type { ApprovalState } from "../../src/store/approvals.ts";
+import type { ApprovalState } from "../../src/domain/approval.ts";
 import { happened } from "../support/builders.ts";
 import {
   claimedRun,

@@ -1,9 +1,10 @@
 /** The outbox: one deliverer at a time, in order per run and way, again after failures, and again when the story goes on. */
 
 import { deliveryDelaysMs } from "../../src/domain/escalation.ts";
+import type { Followed } from "../../src/domain/followed.ts";
 import { inTransaction } from "../../src/store/connect.ts";
 import { createEscalations } from "../../src/store/escalations.ts";
-import { createOutbox, type Outbox, type OutboxMessage, type Settlement } from "../../src/store/outbox.ts";
+import { createOutbox, type Outbox, type OutboxMessage } from "../../src/store/outbox.ts";
 import { appendFromOutside } from "../../src/store/outside.ts";
 import {
   claimedRun,
@@ -44,7 +45,7 @@ async function takeOne(): Promise<OutboxMessage> {
   return message;
 }
 
-const told = (over: Partial<Extract<Settlement, { ok: true }>> = {}): Settlement => ({
+const told = (over: Partial<Extract<Followed, { ok: true }>> = {}): Followed => ({
   ok: true,
   place: { ts: "1" },
   shownSeq: 1,
@@ -52,7 +53,7 @@ const told = (over: Partial<Extract<Settlement, { ok: true }>> = {}): Settlement
   done: false,
   ...over,
 });
-const failed = (over: Partial<Extract<Settlement, { ok: false }>> = {}): Settlement => ({
+const failed = (over: Partial<Extract<Followed, { ok: false }>> = {}): Followed => ({
   ok: false,
   reason: "busy",
   retryable: true,

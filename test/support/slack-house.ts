@@ -2,6 +2,7 @@
 
 import { Router } from "express";
 import { v7 as newId } from "uuid";
+import type { Approval } from "../../src/domain/approval.ts";
 import type { ApproverSet } from "../../src/domain/approver.ts";
 import type { Happening, RunEvent } from "../../src/domain/event.ts";
 import type { Playbook } from "../../src/domain/playbook.ts";
@@ -14,7 +15,7 @@ import { followLevel } from "../../src/oncall/slack/level.ts";
 import { createPeople } from "../../src/oncall/slack/people.ts";
 import { followRecord } from "../../src/oncall/slack/record.ts";
 import { createSlackWeb } from "../../src/oncall/slack/web.ts";
-import type { Approval, RecordPlace, SlackWorld } from "../../src/oncall/slack/world.ts";
+import type { RecordPlace, SlackWorld } from "../../src/oncall/slack/world.ts";
 import { createRequestRun } from "../../src/playbooks/request.ts";
 import { createAppend } from "../../src/store/append.ts";
 import { createClicks } from "../../src/store/clicks.ts";

@@ -3,7 +3,6 @@
  * group of its own that is killed whole when the time is up, the signal aborts or the call has ended.
  */
 
-import { spawn } from "node:child_process";
 import { stat } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import type { ActionContext, Failure, Outcome } from "../../domain/action.ts";
@@ -11,13 +10,11 @@ import { deadlineOf } from "../../domain/deadline.ts";
 import type { Json, JsonObject } from "../../domain/json.ts";
 import type { DjangoTarget } from "../../domain/target.ts";
 import { lasting, passing } from "../failure.ts";
-import { type End, endOf, killGroup } from "../program.ts";
+import { type Ended, runProgram } from "../program.ts";
 import { readableReason, secretsOf } from "./reason.ts";
 
 const script = fileURLToPath(new URL("./call.py", import.meta.url));
 const largestAnswerBytes = 2 * 1024 * 1024;
-const keptErrorBytes = 4_096;
-const path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /** What call.py is to do: `do` names one of its functions. */
 export type Order = JsonObject & { readonly do: string };
@@ -68,44 +65,17 @@ async function missingFolder(project: string): Promise<Failure | null> {
   return lasting(`There is no folder ${project} here. Correct django.project, or give the target the host it is on.`);
 }
 
-/** What is left of an interpreter that has ended. */
-interface Ended extends End {
-  readonly output: string;
-  readonly tooLarge: boolean;
-  /** The end of what it and the project printed. */
-  readonly printed: string;
-}
-
-async function run(django: DjangoTarget, order: Order, signal: AbortSignal): Promise<Ended> {
-  const child = spawn(django.python, ["-B", "-X", "utf8", script, order.do], {
-    cwd: django.project,
-    env: { PATH: path, LANG: "C.UTF-8", ...django.env },
-    stdio: ["pipe", "pipe", "pipe"],
-    shell: false,
-    detached: true,
+function run(django: DjangoTarget, order: Order, signal: AbortSignal): Promise<Ended> {
+  const { python, project, settings, env } = django;
+  return runProgram({
+    program: python,
+    args: ["-B", "-X", "utf8", script, order.do],
+    folder: project,
+    ...(env && { env }),
+    signal,
+    largestBytes: largestAnswerBytes,
+    input: `${JSON.stringify({ ...order, settings, project, secrets: secretsOf(env) })}\n`,
   });
-  const kill = () => killGroup(child);
-  if (signal.aborted) kill();
-  else signal.addEventListener("abort", kill, { once: true });
-  const output: Buffer[] = [];
-  let size = 0;
-  child.stdout.on("data", (piece: Buffer) => {
-    size += piece.length;
-    if (size > largestAnswerBytes) kill();
-    else output.push(piece);
-  });
-  let printed = "";
-  child.stderr.on("data", (piece: Buffer) => {
-    printed = (printed + piece.toString()).slice(-keptErrorBytes);
-  });
-  // It may end without reading what it is told; its exit says why.
-  child.stdin.on("error", () => {});
-  const { settings, project, env } = django;
-  // Standard input stays open: its end tells call.py that Paramedic is gone.
-  child.stdin.write(`${JSON.stringify({ ...order, settings, project, secrets: secretsOf(env) })}\n`);
-  const end = await endOf(child);
-  signal.removeEventListener("abort", kill);
-  return { ...end, output: Buffer.concat(output).toString(), tooLarge: size > largestAnswerBytes, printed };
 }
 
 interface Asked {
@@ -139,7 +109,7 @@ function silence(ended: Ended, { django, context, signal, limitMs }: Asked): Fai
   if (signal.aborted) return passing(`${python} took longer than ${limitMs / 1_000} s in ${project}.`);
   if (ended.tooLarge) return lasting(`${python} answered more than ${largestAnswerBytes / 1_048_576} MiB.`);
   const how = ended.endedBy ? `by ${ended.endedBy}` : `with code ${ended.code}`;
-  const last = ended.endedBy ? "" : ` ${lastLine(ended.printed, django)}`;
+  const last = ended.endedBy ? "" : ` ${lastLine(ended.errors, django)}`;
   return lasting(`${python} ended ${how} in ${project} without an answer.${last}`);
 }
 

@@ -6,7 +6,7 @@ import type { ActionContext, ChangeAction, Failure, Outcome, Planned } from "../
 import type { PostgresTarget } from "../../domain/target.ts";
 import { lasting, passing } from "../failure.ts";
 import { archiveOf, backupFolder, keep, nextName, readManifest, sha256Of, tablesIn } from "./backup-files.ts";
-import { runProgram } from "./client-program.ts";
+import { runClient } from "./client-program.ts";
 import { withClient } from "./connect.ts";
 import { freeBytes } from "./headroom.ts";
 import { outOfScope, showBytes } from "./scope.ts";
@@ -97,9 +97,9 @@ async function writeArchive(
   const takenAt = new Date(now()).toISOString();
   const options = { database, signal };
   const dump = ["--format=custom", "--no-password", "--lock-wait-timeout=10000", `--file=${partial}`];
-  const dumped = await runProgram(postgres, "pg_dump", dump, options);
+  const dumped = await runClient(postgres, "pg_dump", dump, options);
   if (dumped.status === "failed") return dumped;
-  const listed = await runProgram(postgres, "pg_restore", ["--list", partial], options);
+  const listed = await runClient(postgres, "pg_restore", ["--list", partial], options);
   if (listed.status === "failed")
     return lasting(`The backup cannot be read again, so it is not kept. ${listed.reason}`);
   const manifest = {

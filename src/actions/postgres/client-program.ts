@@ -14,7 +14,7 @@ const longestErrors = 16_384;
 const killAfterMs = 1_000;
 
 /** What a program printed; a Failure where it did not end well. A failure that may pass: it was stopped. */
-export async function runProgram(
+export async function runClient(
   postgres: PostgresTarget,
   program: "pg_dump" | "pg_restore",
   args: readonly string[],
@@ -52,6 +52,7 @@ export async function runProgram(
       child.once("close", resolve);
     });
     if (signal.aborted) return passing(`Stopped while ${program} ran.`);
+    if (bytes > longestOutput) return lasting(`${program} printed more than ${longestOutput / 1_048_576} MiB.`);
     if (code === 0) return { status: "ended", output: Buffer.concat(output).toString("utf8") };
     return lasting(`${program} failed (exit code ${code}): ${reasonIn(errors)}`);
   } catch (error) {

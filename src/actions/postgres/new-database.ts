@@ -3,7 +3,7 @@
 import type { ActionContext, Failure } from "../../domain/action.ts";
 import type { PostgresTarget } from "../../domain/target.ts";
 import { lasting } from "../failure.ts";
-import { runProgram } from "./client-program.ts";
+import { runClient } from "./client-program.ts";
 import { type Query, type Session, type SessionOptions, withClient } from "./connect.ts";
 import { shorten } from "./query-text.ts";
 
@@ -53,7 +53,7 @@ export async function fillNewDatabase(
   if (made === "ready") return null;
   if (made !== "made") return made;
   const args = ["--exit-on-error", "--no-password", `--dbname=${staging}`, filling.archive];
-  const restored = await runProgram(postgres, "pg_restore", args, { database: staging, signal: context.signal });
+  const restored = await runClient(postgres, "pg_restore", args, { database: staging, signal: context.signal });
   const failure = restored.status === "failed" ? restored : await check(filling, context);
   if (!failure) return (await mark(staging, finished(sha256), context)) ?? null;
   // Where the signal ends this, the database stays, marked as unfinished; the next attempt drops it.

@@ -9,7 +9,7 @@ import type { JsonObject } from "../../domain/json.ts";
 import type { PostgresTarget } from "../../domain/target.ts";
 import { lasting, passing } from "../failure.ts";
 import { archiveOf, backupFolder, backupName, type Manifest, readManifest, sha256Of } from "./backup-files.ts";
-import { runProgram } from "./client-program.ts";
+import { runClient } from "./client-program.ts";
 import { type Query, withClient } from "./connect.ts";
 import { headroomFor } from "./headroom.ts";
 import { fillNewDatabase, makingSession, stagingOf } from "./new-database.ts";
@@ -171,7 +171,7 @@ async function sound(
     const { code = "" } = error as NodeJS.ErrnoException;
     return lasting(`The backup ${archive} cannot be read (${code}).`);
   }
-  const listed = await runProgram(postgres, "pg_restore", ["--list", archive], { database, signal });
+  const listed = await runClient(postgres, "pg_restore", ["--list", archive], { database, signal });
   return listed.status === "failed" ? listed : { archive, manifest };
 }
 

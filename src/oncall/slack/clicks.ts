@@ -4,6 +4,7 @@
  */
 
 import { setTimeout as sleep } from "node:timers/promises";
+import type { Approval } from "../../domain/approval.ts";
 import type { JsonObject } from "../../domain/json.ts";
 import { type Click, keptClick, type Origin, type Pressed, whoOf } from "./click.ts";
 import { declineModal } from "./decline-modal.ts";
@@ -21,7 +22,7 @@ import type { OwnTeam } from "./own-team.ts";
 import type { Reply } from "./reply.ts";
 import { tellCounted, tellDecided, tellRefused, whyRefused } from "./tell-answer.ts";
 import type { WebCall } from "./web-call.ts";
-import type { Approval, RecordPlace, SlackWorld } from "./world.ts";
+import type { RecordPlace, SlackWorld } from "./world.ts";
 
 type AnswerClick = Extract<Click, { readonly kind: "approve" | "decline" }>;
 type AskClick = Extract<Click, { readonly kind: "ask-to-decline" }>;

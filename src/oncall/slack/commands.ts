@@ -1,5 +1,6 @@
 /** `/paramedic`: lists runs, starts, decides and pauses, each with the caller's role and by the same functions as REST. */
 
+import type { Approval } from "../../domain/approval.ts";
 import type { JsonObject } from "../../domain/json.ts";
 import type { InputDeclaration } from "../../domain/playbook.ts";
 import type { Role } from "../../domain/role.ts";
@@ -9,7 +10,7 @@ import { code, moment, person } from "./escape.ts";
 import { type Objection, objectionToApprover, objectionToOrigin, objectionToRole } from "./objections.ts";
 import type { OwnTeam } from "./own-team.ts";
 import { tellCounted, tellPlan, tellRefused, whyRefused } from "./tell-answer.ts";
-import type { Approval, ListedRun, SlackWorld, Switch } from "./world.ts";
+import type { ListedRun, SlackWorld, Switch } from "./world.ts";
 
 /** The command that is to be configured in Slack. */
 export const commandName = "/paramedic";

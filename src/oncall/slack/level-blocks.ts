@@ -3,6 +3,7 @@
 import type { RunEvent } from "../../domain/event.ts";
 import type { JsonObject } from "../../domain/json.ts";
 import { oneLine } from "../one-line.ts";
+import { lastQuestion } from "../question.ts";
 import { riskOf } from "../risk.ts";
 import type { Message, Notice, NoticeAction, Subject } from "../way.ts";
 import { byPlaybook, cause, causeBlocks, inWords, isWell, onTarget, whatFor } from "./about.ts";
@@ -18,7 +19,6 @@ import {
   whereToRead,
 } from "./blocks.ts";
 import { codeBlock, markup, moment, notification, person, plain } from "./escape.ts";
-import { lastQuestion } from "./question.ts";
 import { lastTold } from "./thread.ts";
 
 /** Bytes for the effects of a plan that waits for approval, and a smaller number for when Slack refuses that. */

@@ -2,10 +2,10 @@
 
 import type { JsonObject } from "../../domain/json.ts";
 import { noticeOf } from "../notice.ts";
+import { lastQuestion } from "../question.ts";
 import type { Follow, Message, Subject } from "../way.ts";
 import { newestSeq } from "./about.ts";
 import { levelSaying, levelState, roomForEffects } from "./level-blocks.ts";
-import { lastQuestion } from "./question.ts";
 import {
   digestOf,
   edit,

@@ -2,6 +2,7 @@
 
 import type { JsonObject } from "../../domain/json.ts";
 import { oneLine } from "../one-line.ts";
+import { lastQuestion, type Question } from "../question.ts";
 import { actionAndRisk, riskOf } from "../risk.ts";
 import type { Subject } from "../way.ts";
 import { byPlaybook, cause, causeBlocks, inWords, isWell, onTarget, whatFor, whyAsked } from "./about.ts";
@@ -17,7 +18,6 @@ import {
   whereToRead,
 } from "./blocks.ts";
 import { code, moment, notification, person, plain } from "./escape.ts";
-import { lastQuestion, type Question } from "./question.ts";
 
 /**
  * Bytes for the effects. Slack refuses a message of blocks beyond some 13,200 characters (slackapi/bolt-js#2509); `spare`

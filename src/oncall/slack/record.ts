@@ -3,13 +3,14 @@
  * afterwards, with the story in its thread.
  */
 
+import type { Followed } from "../../domain/followed.ts";
 import type { JsonObject } from "../../domain/json.ts";
 import { oneLine } from "../one-line.ts";
-import type { Follow, Followed, Subject } from "../way.ts";
+import { lastQuestion, type Question } from "../question.ts";
+import type { Follow, Subject } from "../way.ts";
 import { newestSeq, onTarget, wasHandedOver } from "./about.ts";
 import { counted, noted, type Saying } from "./blocks.ts";
 import { moment, notification } from "./escape.ts";
-import { lastQuestion, type Question } from "./question.ts";
 import { recordSaying, roomForEffects } from "./record-blocks.ts";
 import {
   digestOf,

@@ -1,8 +1,8 @@
 /** Posts and edits messages: one call each, and one more with a shorter message where Slack finds the first too long. */
 
 import { createHash } from "node:crypto";
+import type { Followed } from "../../domain/followed.ts";
 import type { JsonObject } from "../../domain/json.ts";
-import type { Followed } from "../way.ts";
 import type { Saying } from "./blocks.ts";
 import type { WebAnswer, WebCall } from "./web-call.ts";
 

@@ -1,9 +1,10 @@
 /** What became of somebody's answer to an approval, in sentences for that person. Pure. */
 
+import type { Answered, Approval } from "../../domain/approval.ts";
 import { code, moment, person } from "./escape.ts";
 import { notCounted } from "./objections.ts";
 import { whoMay } from "./who-may.ts";
-import type { Answered, Approval, WhoIsWho } from "./world.ts";
+import type { WhoIsWho } from "./world.ts";
 
 type Refused = Exclude<Answered, { readonly kind: "answered" }>;
 

@@ -1,46 +1,11 @@
 /** What Slack's doors need from outside: the store's functions behind which every door stands, and who somebody is. Supplied by `app.ts`. */
 
+import type { Answer, Answered, Approval } from "../../domain/approval.ts";
 import type { ApproverSet } from "../../domain/approver.ts";
-import type { AskReason } from "../../domain/event.ts";
 import type { JsonObject } from "../../domain/json.ts";
 import type { Playbook } from "../../domain/playbook.ts";
 import type { Role } from "../../domain/role.ts";
 import type { People } from "./people.ts";
-
-/** A change that waits for people, or waited. */
-export interface Approval {
-  readonly id: string;
-  readonly runId: string;
-  readonly playbook: string;
-  readonly target: string | null;
-  readonly step: string;
-  readonly digest: string;
-  readonly effects: readonly string[];
-  readonly reasons: readonly AskReason[];
-  readonly state: "pending" | "approved" | "declined" | "expired" | "voided";
-  /** How many different people must approve. */
-  readonly atLeast: number;
-  /** The sets of the configuration's `approvers` that each approver must be in. */
-  readonly approvers: readonly string[];
-  readonly requestedBy: string | null;
-  readonly requestedAt: string;
-  readonly expiresAt: string;
-  readonly decidedAt: string | null;
-  readonly decisions: readonly {
-    readonly decision: "approve" | "decline";
-    readonly by: string;
-    readonly reason: string | null;
-    readonly at: string;
-  }[];
-}
-
-/** `approval` is as it stands after the answer, or as it stood when the answer was refused. */
-export type Answered =
-  | { readonly kind: "answered"; readonly approval: Approval }
-  | { readonly kind: RefusedAnswer; readonly approval: Approval }
-  | { readonly kind: "not-found" };
-
-export type RefusedAnswer = "already-decided" | "expired" | "digest-changed" | "own-request" | "answered-before";
 
 /** A run, as lists show it. */
 export interface ListedRun {
@@ -95,13 +60,7 @@ export interface SlackWorld {
   pendingApprovalsOf(idOrPrefix: string): Promise<readonly Approval[]>;
   /** Where the message stands whose buttons decide this run's approvals; null: there is none. */
   recordPlace(runId: string): Promise<RecordPlace | null>;
-  answer(answer: {
-    readonly approval: string;
-    readonly decision: "approve" | "decline";
-    readonly digest: string;
-    readonly by: string;
-    readonly reason: string | null;
-  }): Promise<Answered>;
+  answer(answer: Answer): Promise<Answered>;
   /** Appends `answer-refused` to the history of the approval's run. */
   refuse(approval: string, by: string, reason: string): Promise<void>;
   /** Appends `acknowledge-refused` to the history of the run. */

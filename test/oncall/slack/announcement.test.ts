@@ -1,8 +1,9 @@
 /** Announcements in Slack: the line before, and the line that says how it ended, against the Slack double. */
 
 import type { Happening } from "../../../src/domain/event.ts";
+import type { Followed } from "../../../src/domain/followed.ts";
 import { followAnnouncement } from "../../../src/oncall/slack/announcement.ts";
-import type { Follow, Followed, Message } from "../../../src/oncall/way.ts";
+import type { Follow, Message } from "../../../src/oncall/way.ts";
 import { happened, timeAt } from "../../support/builders.ts";
 import { type SlackDouble, startSlackDouble } from "../../support/slack-double.ts";
 import { callsOf, effects, ever, message, story, storyOf, subject, textsOf } from "./told.ts";

@@ -1,8 +1,9 @@
 /** Escalation levels and `notify` entries in Slack, against the Slack double. */
 
 import type { Happening } from "../../../src/domain/event.ts";
+import type { Followed } from "../../../src/domain/followed.ts";
 import { followLevel } from "../../../src/oncall/slack/level.ts";
-import type { Follow, Followed, Message } from "../../../src/oncall/way.ts";
+import type { Follow, Message } from "../../../src/oncall/way.ts";
 import { happened } from "../../support/builders.ts";
 import { type SlackDouble, startSlackDouble } from "../../support/slack-double.ts";
 import { asking, buttonsOf, callsOf, effects, ever, message, run, story, subject, textsOf } from "./told.ts";

@@ -1,8 +1,9 @@
 /** A run's own message in Slack, from the question to the end, against the Slack double. */
 
 import type { Happening, RunEvent } from "../../../src/domain/event.ts";
+import type { Followed } from "../../../src/domain/followed.ts";
 import { followRecord } from "../../../src/oncall/slack/record.ts";
-import type { Follow, Followed } from "../../../src/oncall/way.ts";
+import type { Follow } from "../../../src/oncall/way.ts";
 import { happened } from "../../support/builders.ts";
 import { type SlackDouble, startSlackDouble } from "../../support/slack-double.ts";
 import {

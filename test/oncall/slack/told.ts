@@ -1,10 +1,11 @@
 /** What the tests of Slack's messages tell: runs by their histories, and calls to the Slack double. */
 
 import type { Happening, RunEvent } from "../../../src/domain/event.ts";
+import type { Followed } from "../../../src/domain/followed.ts";
 import { subjectOf } from "../../../src/oncall/notice.ts";
 import { createSlackWeb } from "../../../src/oncall/slack/web.ts";
 import type { WebCall } from "../../../src/oncall/slack/web-call.ts";
-import type { Followed, Message, Subject } from "../../../src/oncall/way.ts";
+import type { Message, Subject } from "../../../src/oncall/way.ts";
 import { begin, happened, timeAt } from "../../support/builders.ts";
 import type { SlackDouble } from "../../support/slack-double.ts";
 
