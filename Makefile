@@ -21,7 +21,7 @@ test: ## Installs what the tests need, type-checks, lints and runs every test
 	@npm run --silent build
 	@npm run --silent typecheck
 	@npm run --silent lint
-	@node node_modules/jest/bin/jest.js
+	@node scripts/run-tests.mjs
 
 bench: build ## Runs the benchmarks, as ratios to raw baselines measured in the same run
 	@npx --no-install tsc -p tsconfig.bench.json
