@@ -75,12 +75,16 @@ test("with Redis and Slack away and the process killed meanwhile, a held page is
   const { state, events } = await service.run(run);
   expect(state).not.toBe("ended");
   expect(events.filter(({ type }) => type === "escalated")).toMatchObject([{ topic: "held", policy: "database" }]);
-
-  await query(ward.url, "INSERT INTO effects (target, pid) VALUES ('w1', 0)");
-  expect(await service.ended(run)).toMatchObject({ outcome: "nothing-to-do" });
-  await until(() => pagerDuty.open(routingKey).size === 0, { what: "the page to be resolved" });
+  // Once the run has ended well nobody need be told in Slack any more, and it is well again.
+  await until(async () => (await service.api("GET", "/readyz")).body.outbox === "failing", {
+    what: "readiness to show that Slack takes nothing",
+  });
   expect(await service.api("GET", "/readyz")).toMatchObject({
     status: 200,
     body: { store: "ok", queue: "degraded", outbox: "failing" },
   });
+
+  await query(ward.url, "INSERT INTO effects (target, pid) VALUES ('w1', 0)");
+  expect(await service.ended(run)).toMatchObject({ outcome: "nothing-to-do" });
+  await until(() => pagerDuty.open(routingKey).size === 0, { what: "the page to be resolved" });
 });
