@@ -3,7 +3,7 @@
 import { TestEnvironment } from "jest-environment-node";
 import { CHILDREN, type Child } from "./process.ts";
 
-const PATIENCE_MS = 3_000;
+const PATIENCE_MS = 10_000;
 
 /** What a test file can leave behind; Node's names for what keeps a process alive, others, timers among them, come and go with Jest itself. */
 const WATCHED = ["TCPSocketWrap", "TCPServerWrap", "PipeServerWrap", "UDPWrap", "ProcessWrap", "Worker"];

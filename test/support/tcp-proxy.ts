@@ -46,6 +46,11 @@ export async function startTcpProxy(targetPort: number): Promise<TcpProxy> {
     if (hung) from.pause();
   };
   const accept = (client: Socket) => {
+    // The kernel had taken it before the port was closed.
+    if (!server.listening) {
+      client.resetAndDestroy();
+      return;
+    }
     const target = connect(targetPort, "127.0.0.1");
     keep(client);
     keep(target);
@@ -59,8 +64,7 @@ export async function startTcpProxy(targetPort: number): Promise<TcpProxy> {
     for (const socket of sockets) socket.resetAndDestroy();
   };
   const close = async () => {
-    if (!server.listening) return;
-    const closed = new Promise((resolve) => server.close(resolve));
+    const closed = server.listening && new Promise((resolve) => server.close(resolve));
     reset();
     await closed;
   };

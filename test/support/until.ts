@@ -11,11 +11,11 @@ type Falsy = false | 0 | "" | null | undefined;
 
 /**
  * Calls `condition` until it returns a truthy value, and returns that. A condition that throws counts as not yet true.
- * Fails after `timeoutMs` (10 seconds) with what was waited for and the last value or error.
+ * Fails after `timeoutMs` (30 seconds) with what was waited for and the last value or error.
  */
 export async function until<T>(
   condition: () => T | Promise<T>,
-  { timeoutMs = 10_000, everyMs = 20, what = "a condition" }: UntilOptions = {},
+  { timeoutMs = 30_000, everyMs = 20, what = "a condition" }: UntilOptions = {},
 ): Promise<Exclude<T, Falsy>> {
   const deadline = performance.now() + timeoutMs;
   for (;;) {
