@@ -28,6 +28,8 @@ export interface Outgoing {
   readonly method: "GET" | "POST";
   readonly headers: Readonly<Record<string, string>>;
   readonly body?: string;
+  /** Only the code and the headers count: of the answer's body, which may be of any length, nothing is read. */
+  readonly bodiless?: true;
   /** How far it may go; what the host says of itself where left out. */
   readonly network?: Network;
   /** Null: until the signal aborts. */
@@ -35,7 +37,7 @@ export interface Outgoing {
   readonly resolve?: Resolve;
 }
 
-/** What came back. `body` is null where it is larger than allowed; that of a redirect is not read. */
+/** What came back. `body` is null where it is larger than allowed; that of a redirect and of a `bodiless` request is not read. */
 export interface Exchanged {
   readonly status: "exchanged";
   readonly code: number;
@@ -68,7 +70,8 @@ export async function exchange(outgoing: Outgoing): Promise<Exchanged | Unanswer
     const response = await send(outgoing, deadline, pinned(outgoing.resolve ?? dns.lookup, network), reached);
     const code = response.statusCode ?? 0;
     const { headers } = response;
-    if (code < 300 || code >= 400) return { status: "exchanged", code, headers, body: await read(response) };
+    const isRedirect = code >= 300 && code < 400;
+    if (!isRedirect && !outgoing.bodiless) return { status: "exchanged", code, headers, body: await read(response) };
     response.destroy();
     return { status: "exchanged", code, headers, body: Buffer.alloc(0) };
   } catch (error) {

@@ -7,6 +7,7 @@ import type { AddressInfo } from "node:net";
 import type { Resolve } from "../../src/actions/exchange.ts";
 import { httpGetBy } from "../../src/actions/http/get.ts";
 import { httpPostBy } from "../../src/actions/http/post.ts";
+import { askHealth } from "../../src/actions/systemd/health.ts";
 import type { HttpTarget, Target } from "../../src/domain/target.ts";
 import { bareTarget, contextFor } from "../actions/context.ts";
 
@@ -50,20 +51,23 @@ function targetAt(host: string, network?: HttpTarget["network"]): Target {
   return { ...bareTarget, http: { baseUrl: `http://${host}:${port}`, post, ...(network && { network }) } };
 }
 
-/** What `http.get` and `http.post` come to at this target. */
-async function both(target: Target, resolve: Resolve | undefined, path = "/inside") {
+/** What `http.get`, `http.post` and the health path after a restart come to at this target. */
+async function every(target: Target, resolve: Resolve | undefined, path = "/inside") {
   const get = await httpGetBy(resolve).observe({ path }, contextFor(target));
   const post = await httpPostBy(resolve).apply({ path, body: {} }, contextFor(target));
-  return [get, post];
+  const http = target.http && { ...target.http, healthPath: path };
+  const health = await askHealth({ ...target, ...(http && { http }) }, new AbortController().signal, resolve);
+  return [get, post, health];
 }
 
 const refused = { status: "failed", retryable: false, reason: expect.stringContaining("not allowed") };
+const refusedByAll = [refused, refused, { well: false, words: expect.stringContaining("not allowed") }];
 
 test.each(["169.254.169.254", "[fd00:ec2::254]", "[::ffff:a9fe:a9fe]", "0xa9fea9fe", "100.100.100.200"])(
   "the address %s is refused, whatever network is configured",
   async (host) => {
     for (const network of [undefined, "public", "private", "link-local"] as const) {
-      expect(await both(targetAt(host, network), undefined)).toMatchObject([refused, refused]);
+      expect(await every(targetAt(host, network), undefined)).toMatchObject(refusedByAll);
     }
     expect(heard).toEqual([]);
   },
@@ -79,7 +83,7 @@ test.each([
   "::1",
   "64:ff9b::7f00:1",
 ])("a public name that stands for %s is refused before a connection", async (address) => {
-  expect(await both(targetAt("app.example.com"), nameServer(address).resolve)).toMatchObject([refused, refused]);
+  expect(await every(targetAt("app.example.com"), nameServer(address).resolve)).toMatchObject(refusedByAll);
   expect(heard).toEqual([]);
 });
 
@@ -99,7 +103,7 @@ test("a name is asked for once in each request, and what was checked is what is 
 });
 
 test("a redirect inwards is not followed", async () => {
-  const [get, post] = await both(targetAt("127.0.0.1"), undefined, "/moved");
+  const [get, post, health] = await every(targetAt("127.0.0.1"), undefined, "/moved");
   expect(get).toMatchObject({
     status: "failed",
     reason: expect.stringContaining("a redirect; these are not followed"),
@@ -108,11 +112,12 @@ test("a redirect inwards is not followed", async () => {
     status: "unknown",
     reason: expect.stringContaining("a redirect; these are not followed"),
   });
-  expect(heard).toEqual(["GET /moved", "POST /moved"]);
+  expect(health).toEqual({ well: false, words: "/moved answered 302" });
+  expect(heard).toEqual(["GET /moved", "POST /moved", "GET /moved"]);
 });
 
 test("the system's own resolver is held to the same", async () => {
   expect((await dns.promises.lookup("localhost")).address).toMatch(/^(127\.|::1)/);
-  expect(await both(targetAt("localhost", "public"), undefined)).toMatchObject([refused, refused]);
+  expect(await every(targetAt("localhost", "public"), undefined)).toMatchObject(refusedByAll);
   expect(heard).toEqual([]);
 });
