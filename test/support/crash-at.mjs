@@ -2,7 +2,9 @@
  * The compiled service with actions whose effects can be counted, for tests that stop it at a named point of a run.
  * An effect is one row in the table `effects` of the target's database. STOP_AT names the point and STOP_BY the signal
  * (SIGKILL) that this process then sends to itself, once. With ACTIONS=shipped the actions are those that ship, and
- * drop-ins are written below UNITS and RUN_UNITS, the folders of a systemd for tests.
+ * drop-ins are written below UNITS and RUN_UNITS, the folders of a systemd for tests. With HOLD=before:3 the changes that
+ * ship wait before they begin, with HOLD=after:3 after they have ended and before that is recorded, until three of them
+ * do; then this process sends itself SIGKILL.
  */
 
 import pg from "pg";
@@ -12,8 +14,10 @@ import { systemdSetEnvironment } from "../../dist/actions/systemd/set-environmen
 import { startApp } from "../../dist/app.js";
 import { loadConfig } from "../../dist/config/load.js";
 import { createLogger } from "../../dist/log.js";
+import { createSender } from "../../dist/oncall/slack/send.js";
+import { createSlackWeb } from "../../dist/oncall/slack/web.js";
 
-const { STOP_AT, STOP_BY = "SIGKILL", ACTIONS, UNITS, RUN_UNITS } = process.env;
+const { STOP_AT, STOP_BY = "SIGKILL", ACTIONS, UNITS, RUN_UNITS, HOLD = "" } = process.env;
 const [file, role, host] = process.argv.slice(2);
 
 const pools = new Map();
@@ -170,9 +174,33 @@ const { config } = loaded;
 const log = createLogger({ level: config.log.level, secrets: config.secrets });
 
 function shipped() {
-  const { systemBusAddress } = config;
+  const { systemBusAddress, slack } = config;
+  const call = slack && createSlackWeb({ token: slack.botToken.reveal(), apiUrl: slack.apiUrl });
+  const sending = slack && { channels: [slack.channel], ...createSender(call) };
   const setEnvironment = systemdSetEnvironment({ systemBusAddress }, { reboot: RUN_UNITS, durable: UNITS });
-  return new Map(createActions({ prometheusUrl: null, systemBusAddress })).set(setEnvironment.name, setEnvironment);
+  const registry = new Map(createActions({ prometheusUrl: null, systemBusAddress, slack: sending }));
+  const ours = [...registry.set(setEnvironment.name, setEnvironment).values()];
+  return new Map(ours.map((action) => [action.name, HOLD === "" ? action : held(action)]));
+}
+
+const [end, most] = HOLD.split(":");
+let holding = 0;
+
+function hold() {
+  holding += 1;
+  if (holding === Number(most)) process.kill(process.pid, "SIGKILL");
+  return new Promise(() => {});
+}
+
+function held(action) {
+  if (action.kind !== "change") return action;
+  const before = (change) => async (plan, context) => {
+    if (end === "before") return hold();
+    const outcome = await change(plan, context);
+    log.info({ action: action.name, outcome }, "A change is held");
+    return hold();
+  };
+  return { ...action, apply: before(action.apply), ...(action.revert && { revert: before(action.revert) }) };
 }
 
 const actions = ACTIONS === "shipped" ? shipped() : new Map(all.map((action) => [action.name, action]));

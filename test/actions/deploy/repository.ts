@@ -1,7 +1,7 @@
 /** A git checkout with two versions in a folder of its own, for tests of what acts upon it. */
 
 import { execFile } from "node:child_process";
-import { mkdtemp, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
@@ -16,6 +16,7 @@ export interface Repository {
 /** Makes a repository of a folder, a new one where none is given. */
 export async function createRepository(given?: string): Promise<Repository> {
   const folder = given ?? (await mkdtemp(join(tmpdir(), "paramedic-deploy-")));
+  await mkdir(folder, { recursive: true });
   const env = { PATH: "/usr/bin:/bin", HOME: "/nonexistent", GIT_CONFIG_NOSYSTEM: "1" };
   const identity = ["-c", "user.name=Tests", "-c", "user.email=tests@example.net", "-c", "commit.gpgsign=false"];
   const git: Repository["git"] = async (...args) => {
