@@ -26,6 +26,21 @@ test("holds every action that a file of src/actions declares, one for each file,
   }
 });
 
+/** The actions of which a test file calls the contract suite, as it is written there. */
+function heldToTheContract(): readonly string[] {
+  const files = readdirSync(__dirname, { recursive: true, encoding: "utf8" }).filter((file) =>
+    file.endsWith(".test.ts"),
+  );
+  const texts = files.map((file) => readFileSync(join(__dirname, file), "utf8"));
+  return texts.flatMap((text) =>
+    [...text.matchAll(/^ *describeContract\("([^"]+)"/gm)].map((match) => match[1] as string),
+  );
+}
+
+test("every action is held to the contract by a test of its own", () => {
+  expect([...new Set(heldToTheContract())].sort()).toEqual([...actions.keys()].sort());
+});
+
 describe.each(all)("%s", (name, action) => {
   test("is named system.verb-object and says what it does in one sentence", () => {
     expect(action.name).toBe(name);

@@ -3,7 +3,7 @@ import { stats } from "../../../src/actions/redis/stats.ts";
 import { redisService } from "../../support/redis.ts";
 import { until } from "../../support/until.ts";
 import { contextFor } from "../context.ts";
-import { describeContract } from "../contract.ts";
+import { type Contract, describeContract } from "../contract.ts";
 import { createRedisPatient, type RedisPatient } from "./patient.ts";
 
 let patient: RedisPatient;
@@ -16,16 +16,15 @@ redisService.describe("looking at a real Redis", () => {
 
   afterAll(() => patient?.stop());
 
-  const subjects = { "redis.stats": stats, "redis.round-trip": roundTrip } as const;
-  for (const [name, action] of Object.entries(subjects)) {
-    describeContract(name, {
-      input: action === stats ? { windowSeconds: 1 } : {},
-      hostile: [null, [], { windowSeconds: 0 }, { windowSeconds: 61 }, { windowSeconds: "5" }, { section: "all" }],
-      healthy: () => ({ action, target: patient.target }),
-      at: (port) => ({ action, target: patient.at(port) }),
-      state: () => patient.contents(),
-    });
-  }
+  const contractOf = (action: typeof stats | typeof roundTrip, input: object): Contract => ({
+    input,
+    hostile: [null, [], { windowSeconds: 0 }, { windowSeconds: 61 }, { windowSeconds: "5" }, { section: "all" }],
+    healthy: () => ({ action, target: patient.target }),
+    at: (port) => ({ action, target: patient.at(port) }),
+    state: () => patient.contents(),
+  });
+  describeContract("redis.stats", contractOf(stats, { windowSeconds: 1 }));
+  describeContract("redis.round-trip", contractOf(roundTrip, {}));
 
   /** What is seen while `lookUp` looks keys up, again and again. */
   async function seenWhile(lookUp: () => Promise<unknown>) {
