@@ -10,6 +10,7 @@ import { followChanges } from "./oncall/changes.ts";
 import { openDesk } from "./oncall/desk.ts";
 import { createEmail, mailTells } from "./oncall/email.ts";
 import { followNotice } from "./oncall/follow-notice.ts";
+import { startHeartbeat } from "./oncall/heartbeat.ts";
 import { subjectOf } from "./oncall/notice.ts";
 import { createPagerDuty, pagerDutyTells } from "./oncall/pagerduty.ts";
 import { createReach, levelsOf, type Voices, waysOf } from "./oncall/reach.ts";
@@ -32,7 +33,9 @@ import type { World } from "./playbooks/world.ts";
 import type { Approvals } from "./store/approvals.ts";
 import { createClicks } from "./store/clicks.ts";
 import type { Database } from "./store/connect.ts";
+import type { Due } from "./store/due.ts";
 import type { Escalations } from "./store/escalations.ts";
+import { createHeartbeatTurns } from "./store/heartbeat.ts";
 import { isOutage } from "./store/outage.ts";
 import type { Outbox } from "./store/outbox.ts";
 import type { Reads } from "./store/reads.ts";
@@ -184,6 +187,7 @@ export interface TellingParts {
   readonly escalations: Escalations;
   readonly outbox: Outbox;
   readonly reads: Reads;
+  readonly due: Pick<Due, "oldestSeconds">;
   readonly metrics: Metrics;
   readonly library: World["playbook"];
   readonly slack: SlackParts | null;
@@ -267,13 +271,36 @@ export function startTelling(parts: TellingParts): Telling {
     (stopping) => lookForRecoveries(recoveries, stopping),
     (error) => log.warn({ err: error }, "could not look for recoveries; looking again"),
   );
+  const beating = config.heartbeat ? beat(config.heartbeat, parts) : null;
   return {
     nudge: desk.nudge,
     stop: async () => {
-      await Promise.all([desk.stop(), asking.stop(), measuring.stop()]);
+      await Promise.all([desk.stop(), asking.stop(), measuring.stop(), beating?.stop()]);
       email?.close();
     },
   };
+}
+
+/** A run that waits for its host is due all the while, and is handed over when that takes too long. */
+const stuckBeyondHostWaitMs = 120_000;
+
+function beat(heartbeat: NonNullable<Config["heartbeat"]>, parts: TellingParts): { stop(): Promise<void> } {
+  const { config, database, due, outbox, log } = parts;
+  return startHeartbeat({
+    url: heartbeat.url.reveal(),
+    everyMs: heartbeat.everyMs,
+    stuckAfterMs: config.worker.hostWaitMs + stuckBeyondHostWaitMs,
+    turns: createHeartbeatTurns(database),
+    vitals: async () => {
+      const [oldestDueSeconds, troubles, oldestMessageSeconds] = await Promise.all([
+        due.oldestSeconds(),
+        outbox.troubles(),
+        outbox.oldestDueSeconds(),
+      ]);
+      return { oldestDueSeconds, ...troubles, oldestMessageSeconds };
+    },
+    log,
+  });
 }
 
 function voicesOf(config: Config, slack: SlackParts | null, email: ReturnType<typeof createEmail> | null): Voices {

@@ -37,6 +37,7 @@ import { createClaims } from "./store/claim.ts";
 import { connect, type Database } from "./store/connect.ts";
 import { createDue, type Due } from "./store/due.ts";
 import { createEscalations } from "./store/escalations.ts";
+import { createHeartbeatTurns } from "./store/heartbeat.ts";
 import { migrate, migrateWhenReachable } from "./store/migrate.ts";
 import { createMitigations, type Mitigations } from "./store/mitigations.ts";
 import { isOutage } from "./store/outage.ts";
@@ -128,6 +129,7 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
       oldestDueSeconds: due.oldestSeconds,
       approvalsPending: approvals.pending,
       deadNotices: async () => (await outbox.troubles()).dead,
+      heartbeatSeconds: config.heartbeat ? createHeartbeatTurns(database).lastSeconds : null,
     });
 
     const backend = openBackend({
@@ -160,6 +162,7 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
         escalations,
         outbox,
         reads,
+        due,
         metrics,
         library,
         slack,

@@ -39,6 +39,7 @@ function start(library: (hash: string) => Promise<LoadedPlaybook | null>): void 
     escalations: createEscalations(store.database, newId),
     outbox: createOutbox(store.database),
     reads: store.reads,
+    due: store.due,
     metrics: { noticeDelivered() {}, noticeFailed() {} } as never,
     library,
     slack: null,

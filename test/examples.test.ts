@@ -63,6 +63,7 @@ function environmentOf(text: string): Record<string, string> {
 function sampleOf(name: string): string {
   if (name.endsWith("REDIS_URL")) return "redis://127.0.0.1:1";
   if (name === "SMTP_URL") return "smtps://paramedic@127.0.0.1:1";
+  if (name === "HEARTBEAT_URL") return "https://127.0.0.1:1/ping/5f1c0de8";
   return name.endsWith("_URL") ? "postgres://paramedic@127.0.0.1:1/youtility3" : randomBytes(16).toString("hex");
 }
 

@@ -59,6 +59,7 @@ export function build(parts: {
     pagerduty: parsed.pagerduty
       ? { ...parsed.pagerduty, severities: severityTable(parsed.pagerduty.severities) }
       : null,
+    heartbeat: parsed.heartbeat ? { url: parsed.heartbeat.url, everyMs: parsed.heartbeat.every } : null,
     statusPage: parsed.statusPage ? buildStatusPage(parsed.statusPage) : null,
     worker: {
       concurrency: parsed.worker.concurrency,

@@ -56,6 +56,8 @@ export interface Config {
     readonly severities: Readonly<Record<string, "critical" | "error" | "warning" | "info">>;
   } | null;
   readonly statusPage: StatusPageConfig | null;
+  /** What is called while Paramedic is well; it calls people once it hears nothing. */
+  readonly heartbeat: { readonly url: Secret; readonly everyMs: number } | null;
   readonly worker: WorkerConfig;
   /** The absolute path of the folder for what this machine keeps: the embedded Postgres and the pause file. */
   readonly stateDir: string;

@@ -150,6 +150,12 @@ export function configSchema(secret: SecretField) {
         })
         .optional(),
       statusPage: statusPage.optional(),
+      heartbeat: z
+        .strictObject({
+          url: secret("address", ["http:", "https:"]),
+          every: duration({ atLeastMs: 1_000 }).default(60_000),
+        })
+        .optional(),
       prometheus: z.strictObject({ url: httpUrl }).optional(),
       worker: z
         .strictObject({

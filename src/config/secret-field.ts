@@ -4,7 +4,7 @@ import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { z } from "zod";
 
-import { createSecret, passwordsOf, type Secret, type SecretUse, weakness } from "./secret.ts";
+import { createSecret, type Secret, type SecretUse, secretsIn, weakness } from "./secret.ts";
 
 /** Makes the schema of a secret for a use; URLs must have one of the schemes named. */
 export type SecretField = (
@@ -30,7 +30,7 @@ export function createSecretField(
         context.addIssue({ code: "custom", message: problem as string });
         return z.NEVER;
       }
-      for (const value of use === "url" ? passwordsOf(read.value) : [read.value]) values.add(value);
+      for (const value of secretsIn(read.value, use)) values.add(value);
       return createSecret(read.value);
     });
 }

@@ -22,8 +22,11 @@ export function createSecret(value: string): Secret {
   });
 }
 
-/** What a secret is for: a bearer token that we check, the address of a service, or a credential that we present. */
-export type SecretUse = "token" | "url" | "credential";
+/**
+ * What a secret is for: a bearer token that we check, the address of a service with a password in it, an address that is
+ * a secret as a whole, or a credential that we present.
+ */
+export type SecretUse = "token" | "url" | "address" | "credential";
 
 const shortestToken = 8;
 
@@ -40,7 +43,7 @@ const wellKnown = new Set(
 /** Why a value is no secret at all, as the end of a sentence about it; null where nothing speaks against it. */
 export function weakness(value: string, use: SecretUse): string | null {
   if (value.trim() === "") return "is empty";
-  if (use === "url") return null;
+  if (use === "url" || use === "address") return null;
   const bare = value.toLowerCase().replace(/[^a-z0-9]/g, "");
   const word = bare.replace(/\d+$/, "");
   if (wellKnown.has(bare) || wellKnown.has(word)) return "is a well-known default; generate a random one";
@@ -51,6 +54,15 @@ export function weakness(value: string, use: SecretUse): string | null {
   if (!/^[\x21-\x7e]+$/.test(value)) return "must consist of printable ASCII characters without spaces";
   if (value.length < shortestToken) return `is shorter than ${shortestToken} characters; generate a random one`;
   return null;
+}
+
+/** What must not be shown of a secret: of an address that is one as a whole, also the path, which is the secret part. */
+export function secretsIn(value: string, use: SecretUse): readonly string[] {
+  if (use === "token" || use === "credential") return [value];
+  if (use === "url" || !URL.canParse(value)) return passwordsOf(value);
+  const { pathname, search } = new URL(value);
+  const path = `${pathname}${search}`;
+  return [value, ...(path.length < shortestToken ? [] : [path]), ...passwordsOf(value)];
 }
 
 /** The passwords inside a URL, as written and decoded. None where it is no URL or holds none. */

@@ -59,6 +59,8 @@ export interface Outbox {
   otherPages(runId: string): Promise<readonly OtherPage[]>;
   /** How many messages were given up in the last week, and how many have failed and are tried again. */
   troubles(): Promise<{ readonly dead: number; readonly failing: number }>;
+  /** For how many seconds the oldest message that is due has waited to be delivered; 0: none waits. */
+  oldestDueSeconds(): Promise<number>;
 }
 
 export function createOutbox(database: Database): Outbox {
@@ -96,6 +98,13 @@ export function createOutbox(database: Database): Outbox {
             WHERE state IN ('waiting', 'following') AND due_at IS NOT NULL AND last_error IS NOT NULL) AS failing`,
       );
       return rows[0] ?? { dead: 0, failing: 0 };
+    },
+    oldestDueSeconds: async () => {
+      const { rows } = await people.query<{ seconds: number | null }>(
+        `SELECT extract(epoch FROM now() - min(due_at))::float8 AS seconds FROM paramedic.outbox
+         WHERE state IN ('waiting', 'following') AND due_at < now()`,
+      );
+      return rows[0]?.seconds ?? 0;
     },
   };
 }

@@ -12,6 +12,8 @@ export interface Observed {
   approvalsPending(): Promise<number>;
   /** Messages to people that were given up. */
   deadNotices(): Promise<number>;
+  /** When the heartbeat was last heard outside, in seconds since 1970; NaN: never. Null: none is configured. */
+  heartbeatSeconds: (() => Promise<number>) | null;
 }
 
 export interface Metrics {
@@ -156,6 +158,14 @@ export function createMetrics(build: { readonly version: string } = { version: "
       observedGauge(registry, "paramedic_notices_dead", "Messages to people that were given up.", () =>
         observed.deadNotices(),
       );
+      if (observed.heartbeatSeconds) {
+        observedGauge(
+          registry,
+          "paramedic_heartbeat_timestamp_seconds",
+          "When the heartbeat was last heard by the service outside, in seconds since 1970.",
+          observed.heartbeatSeconds,
+        );
+      }
       observedGauge(registry, "paramedic_approvals_pending", "Approvals that wait for people.", () =>
         observed.approvalsPending(),
       );

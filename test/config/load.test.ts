@@ -134,6 +134,7 @@ test("everything but the token has a default", () => {
     email: null,
     pagerduty: null,
     statusPage: null,
+    heartbeat: null,
     worker: { concurrency: 50, leaseMs: 30_000, drainMs: 25_000, reconcileEveryMs: 2_000, hostWaitMs: 120_000 },
     stateDir: join(files.folder, "var"),
     pauseFile: join(files.folder, "var/paused"),

@@ -8,7 +8,12 @@ beforeAll(() => {
 
 afterAll(() => files.remove());
 
-const env = { DB: "postgres://u:p4ssphrase@h/d", CACHE: "redis://h", KEY: "some-credential" };
+const env = {
+  DB: "postgres://u:p4ssphrase@h/d",
+  CACHE: "redis://h",
+  KEY: "some-credential",
+  PING: "https://hc.example.net/canary-5f1c0de8?rid=1",
+};
 
 test.each([
   ["127.0.0.1:9095", "127.0.0.1", 9095],
@@ -222,6 +227,11 @@ test.each([
   ],
   ["pagerduty: { routingKey: { env: KEY }, severities: { page: fatal } }", "severities.page: must be one of critical"],
   ["email: { smtp: { env: DB }, from: a@b }", "email.smtp: the value of the environment variable DB must be a URL"],
+  ["heartbeat: { every: 1m }", "heartbeat.url: is missing: give { env: NAME } or { file: PATH }"],
+  ["heartbeat: { url: 'https://hc.example.net/canary' }", "heartbeat.url: a secret is never written in the file"],
+  ["heartbeat: { url: { env: DB } }", "heartbeat.url: the value of the environment variable DB must be a URL"],
+  ["heartbeat: { url: { env: PING }, every: 0s }", "heartbeat.every: must be at least 1s"],
+  ["heartbeat: { url: { env: PING }, method: POST }", "heartbeat"],
   ["statusPage: { kind: other, url: 'http://x' }", "statusPage.kind: kind must be statuspage or webhook"],
   ["statusPage: { kind: statuspage, url: 'http://x', token: { env: KEY } }", "statusPage.pageId: "],
 ])("%s is refused", (text, problem) => {
@@ -260,4 +270,13 @@ test("a status page may be any webhook, and PagerDuty another server", () => {
   );
   expect(config.statusPage).toEqual({ kind: "webhook", url: "http://x/hook", token: null });
   expect(config.pagerduty?.server).toBe("https://127.0.0.1:8080");
+});
+
+test("the whole address of the heartbeat is secret, and its path alone too", () => {
+  const config = files.config(`${minimal}heartbeat: { url: { env: PING } }`, env);
+  expect(config.heartbeat?.url.reveal()).toBe(env.PING);
+  expect(config.heartbeat?.everyMs).toBe(60_000);
+  expect(config.secrets).toEqual(expect.arrayContaining([env.PING, "/canary-5f1c0de8?rid=1"]));
+  expect(`${config.heartbeat?.url}`).toBe("[secret]");
+  expect(files.config(`${minimal}heartbeat: { url: { env: PING }, every: 5m }`, env).heartbeat?.everyMs).toBe(300_000);
 });

@@ -52,6 +52,7 @@ test("what is observed is looked up at each reading", async () => {
   metrics.observe({
     oldestDueSeconds: async () => 1.5,
     approvalsPending: async () => pending,
+    heartbeatSeconds: null,
     deadNotices: async () => 0,
   });
   expect(await lines(metrics)).toEqual(
@@ -67,6 +68,7 @@ test("an observation that fails or hangs is NaN after a second, and everything e
   metrics.observe({
     oldestDueSeconds: () => Promise.reject(new Error("no store")),
     approvalsPending: () => new Promise(() => {}),
+    heartbeatSeconds: null,
     deadNotices: async () => 0,
   });
   const started = performance.now();
