@@ -149,7 +149,7 @@ test("the question as it stands in Slack", async () => {
   expect(rest.find((one) => one.includes("more effects"))).toBe(
     `*… and ${5_000 - shown} more effects.* All of them: <https://paramedic.example.net/api/v1/runs/${run}|Read the run> or \`paramedic show ${run}\``,
   );
-  expect(posted && buttonsOf(posted)).toHaveLength(2);
+  expect(posted && buttonsOf(posted)).toHaveLength(3);
 });
 
 test("whatever the text and the effects, Slack takes every message at the first try", async () => {

@@ -97,7 +97,7 @@ export function slackUrl(service: Service): string {
 
 /** The message that asks about a run, with its buttons. */
 export async function askedIn({ slack }: Callers, run: string, timeoutMs = 10_000): Promise<SlackMessage> {
-  return await until(() => slack.messages().find((one) => isAbout(one, run) && buttonsOf(one).length === 2), {
+  return await until(() => slack.messages().find((one) => isAbout(one, run) && buttonsOf(one).length >= 2), {
     timeoutMs,
     what: () => `a question about ${run}; Slack was called ${JSON.stringify(slack.calls().slice(-5))}`,
   });

@@ -14,6 +14,8 @@ export type BlocksRefused = { readonly error: string; readonly messages: readonl
  */
 const largestMessage = 13_297 + 125;
 const costOfBlock = 125;
+/** "greater than 250kb", https://docs.slack.dev/reference/methods/views.open */
+const largestView = 250_000;
 
 const blockTypes = ["section", "header", "divider", "context", "actions", "input", "image", "rich_text", "markdown"];
 
@@ -37,6 +39,9 @@ export function refusalOfView(view: unknown): BlocksRefused {
   checkBlocks(view["blocks"], 100, problems, "/view/blocks");
   const asks = Array.isArray(view["blocks"]) && view["blocks"].some((one) => isFields(one) && one["type"] === "input");
   if (asks && !view["submit"]) problems.push("missing required field: submit [json-pointer:/view]");
+  if (problems.length === 0 && Buffer.byteLength(JSON.stringify(view)) > largestView) {
+    return { error: "view_too_large", messages: [] };
+  }
   return problems.length > 0 ? { error: "invalid_arguments", messages: problems } : null;
 }
 

@@ -4,10 +4,12 @@
 export const approveId = "paramedic-approve";
 /** Says no to it. */
 export const declineId = "paramedic-decline";
+/** Shows every effect of the plan, where the message had no room for them. */
+export const showAllId = "paramedic-show-all";
 /** Says that somebody has what was handed over. */
 export const acknowledgeId = "paramedic-acknowledge";
 
-/** What Approve and Decline carry: the digest says which plan was on the reader's screen. */
+/** What Approve, Decline and Show all carry: the digest says which plan was on the reader's screen. */
 export interface AnswerValue {
   readonly approval: string;
   readonly digest: string;

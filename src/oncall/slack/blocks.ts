@@ -2,7 +2,7 @@
 
 import type { JsonObject } from "../../domain/json.ts";
 import { oneLine } from "../one-line.ts";
-import { acknowledgeId, approveId, buttonValue, declineId } from "./action-ids.ts";
+import { type AnswerValue, acknowledgeId, approveId, buttonValue, declineId, showAllId } from "./action-ids.ts";
 import { code, link, markup, plain, plainLines } from "./escape.ts";
 
 /** What a message says: `text` is the notification, `blocks` are what the channel shows. */
@@ -40,16 +40,18 @@ export function smallPrint(elements: readonly JsonObject[]): JsonObject {
   return { type: "context", elements };
 }
 
-/** Approve and Decline, for exactly the plan that the message shows. */
-export function answerButtons(value: {
-  readonly approval: string;
-  readonly digest: string;
-  readonly run: string;
-}): JsonObject {
-  return {
-    type: "actions",
-    elements: [button("Approve", approveId, "primary", value), button("Decline", declineId, "danger", value)],
-  };
+/** Approve and Decline where they are asked for, and Show all where the message had no room for all; none: no block. */
+export function planButtons(
+  value: AnswerValue,
+  shown: { readonly asks: boolean; readonly isCut: boolean },
+): readonly JsonObject[] {
+  const elements = [
+    ...(shown.asks
+      ? [button("Approve", approveId, "primary", value), button("Decline", declineId, "danger", value)]
+      : []),
+    ...(shown.isCut ? [button("Show all", showAllId, null, value)] : []),
+  ];
+  return elements.length > 0 ? [{ type: "actions", elements }] : [];
 }
 
 export function acknowledgeButton(run: string): JsonObject {
@@ -59,10 +61,11 @@ export function acknowledgeButton(run: string): JsonObject {
 function button(
   words: string,
   actionId: string,
-  style: "primary" | "danger",
+  style: "primary" | "danger" | null,
   value: Parameters<typeof buttonValue>[0],
 ): JsonObject {
-  return { type: "button", text: plain(words, 75), action_id: actionId, style, value: buttonValue(value) };
+  const styled = style === null ? {} : { style };
+  return { type: "button", text: plain(words, 75), action_id: actionId, ...styled, value: buttonValue(value) };
 }
 
 /** Where the whole of a run can be read: its page, or the command that shows it. */
@@ -71,22 +74,32 @@ export function whereToRead(run: { readonly url: string | null; readonly run: st
   return run.url === null ? command : `${link(run.url, "Read the run")} or ${command}`;
 }
 
+/** The effects of a plan as blocks; `isCut`: what they say is not all of it. */
+export interface ShownEffects {
+  readonly blocks: readonly JsonObject[];
+  readonly isCut: boolean;
+}
+
 /**
- * The effects of a plan, one line each, in sections that Slack takes. They get `room` bytes; what has none is counted, and
- * `rest` says where to read it.
+ * The effects of a plan, one line each of at most `longest` UTF-16 units, in sections that Slack takes. They get `room`
+ * bytes; what has none is counted, and `rest` says where to read it.
  */
-export function effectBlocks(effects: readonly string[], room: number, rest: string): readonly JsonObject[] {
+export function effectBlocks(
+  effects: readonly string[],
+  { room, rest, longest = longestEffect }: { readonly room: number; readonly rest: string; readonly longest?: number },
+): ShownEffects {
   const lines: string[] = [];
   let left = room;
   for (const effect of effects) {
-    const line = `• ${oneLine(effect, longestEffect)}`;
+    const line = `• ${oneLine(effect, longest)}`;
     left -= bytes(line) + 1;
     if (left < 0) break;
     lines.push(line);
   }
   const unshown = effects.length - lines.length;
   const more = unshown > 0 ? [noted([`*… and ${counted(unshown, "more effect")}.* All of them: ${rest}`])] : [];
-  return [...sections(lines), ...more];
+  const isCut = unshown > 0 || effects.some((effect) => oneLine(effect, Number.POSITIVE_INFINITY).length > longest);
+  return { blocks: [...sections(lines), ...more], isCut };
 }
 
 function sections(lines: readonly string[]): readonly JsonObject[] {

@@ -1,7 +1,7 @@
 /** What people press and type in Slack, read from Slack's signed payloads into what is kept and decided. Pure. */
 
 import type { JsonObject } from "../../domain/json.ts";
-import { type AnswerValue, acknowledgeId, approveId, declineId } from "./action-ids.ts";
+import { type AnswerValue, acknowledgeId, approveId, declineId, showAllId } from "./action-ids.ts";
 import { decidedByModal, declineCallback, reasonOf } from "./decline-modal.ts";
 
 /** Who it was, and where, as Slack's payload says it; null where it does not. */
@@ -37,8 +37,34 @@ export interface Pressed<C extends Click = Click> {
   readonly trigger: string | null;
 }
 
-/** The press of one of our buttons; null where the payload is not what Slack sends for one. */
+/** The press of `Show all`: it changes nothing, so it is never kept. */
+export interface Look extends AnswerValue {
+  readonly from: Origin;
+  /** Opens a window for 3 seconds; null where there is none. */
+  readonly trigger: string | null;
+}
+
+/** The press of `Show all`; null where the payload is not what Slack sends for one. */
+export function readLook(body: unknown): Look | null {
+  const pressed = readButton(body);
+  return pressed?.id === showAllId && pressed.asked ? { ...pressed.asked, trigger: pressed.trigger } : null;
+}
+
+/** The press of a button that decides something; null where the payload is not what Slack sends for one. */
 export function readPress(body: unknown): Pressed | null {
+  const pressed = readButton(body);
+  if (!pressed) return null;
+  const { id, at, run, from, asked, trigger } = pressed;
+  const key = (what: string) => `${id}:${from.user}:${at}:${what}`;
+  if (id === acknowledgeId) return { key: key(run), click: { kind: "acknowledge", run, from }, trigger };
+  if (!asked) return null;
+  if (id === approveId) return { key: key(asked.approval), click: { kind: "approve", ...asked }, trigger };
+  if (id === declineId) return { key: key(asked.approval), click: { kind: "ask-to-decline", ...asked }, trigger };
+  return null;
+}
+
+/** What each of our buttons sends; `asked` is null where it names no approval. */
+function readButton(body: unknown) {
   const payload = objectOf(body);
   const action = objectOf(listOf(payload["actions"])[0]);
   const from = originOf(payload);
@@ -47,16 +73,10 @@ export function readPress(body: unknown): Pressed | null {
   const id = textOf(action["action_id"]);
   const at = textOf(action["action_ts"]);
   if (!from || !id || !at || !run) return null;
-  const trigger = textOf(payload["trigger_id"]);
-  const key = (what: string) => `${id}:${from.user}:${at}:${what}`;
-  if (id === acknowledgeId) return { key: key(run), click: { kind: "acknowledge", run, from }, trigger };
   const approval = idOf(value["approval"]);
   const digest = textOf(value["digest"]);
-  if (!approval || !digest) return null;
-  const asked = { approval, digest, run, from };
-  if (id === approveId) return { key: key(approval), click: { kind: "approve", ...asked }, trigger };
-  if (id === declineId) return { key: key(approval), click: { kind: "ask-to-decline", ...asked }, trigger };
-  return null;
+  const asked = approval && digest ? { approval, digest, run, from } : null;
+  return { id, at, run, from, asked, trigger: textOf(payload["trigger_id"]) };
 }
 
 /** The window for the reason, sent off; null where the payload is not what Slack sends for one. */

@@ -3,14 +3,15 @@
 import { setMaxListeners } from "node:events";
 import { type AckFn, App, type Logger, LogLevel } from "@slack/bolt";
 import { within } from "../within.ts";
-import { acknowledgeId, approveId, declineId } from "./action-ids.ts";
-import { type Command, type Pressed, readCommand, readDecline, readPress, whoOf } from "./click.ts";
+import { acknowledgeId, approveId, declineId, showAllId } from "./action-ids.ts";
+import { type Command, type Pressed, readCommand, readDecline, readLook, readPress, whoOf } from "./click.ts";
 import { createClicks, type Kept } from "./clicks.ts";
 import { changesSomething, commandName, createCommands } from "./commands.ts";
 import { declineCallback, reasonBlock } from "./decline-modal.ts";
 import { createOwnTeam } from "./own-team.ts";
 import { createReceiver, type Incoming, type SlackRouter } from "./receiver.ts";
 import { createReply, type Listener } from "./reply.ts";
+import { createShowAll } from "./show-all.ts";
 import { keepSocket } from "./socket.ts";
 import type { WebCall } from "./web-call.ts";
 import type { DoorLog, SlackWorld } from "./world.ts";
@@ -58,6 +59,7 @@ export function createSlackDoors(options: SlackDoorsOptions): SlackDoors {
   const ownTeam = createOwnTeam(call, log);
   const reply = createReply({ call, apiUrl, log });
   const clicks = createClicks({ world, call, ownTeam, reply });
+  const showAll = createShowAll({ world, call, ownTeam, reply });
   const runCommand = createCommands(world, ownTeam, now);
   const inHand = new Set<Promise<unknown>>();
   const background: Promise<unknown>[] = [];
@@ -131,6 +133,12 @@ export function createSlackDoors(options: SlackDoorsOptions): SlackDoors {
       else unreadable(log);
     });
   }
+  app.action(showAllId, async ({ body, ack }) => {
+    const look = readLook(body);
+    if (look) goOn(showAll(look, signal));
+    else unreadable(log);
+    await quiet(ack, log)();
+  });
   app.view(declineCallback, async ({ body, ack }) => {
     const pressed = readDecline(body);
     if (pressed) await submit(pressed, quiet(ack, log));

@@ -3,7 +3,7 @@
 import type { RunEvent } from "../../domain/event.ts";
 import type { JsonObject } from "../../domain/json.ts";
 import { oneLine } from "../one-line.ts";
-import { lastQuestion } from "../question.ts";
+import { lastQuestion, type Question } from "../question.ts";
 import { riskOf } from "../risk.ts";
 import type { Message, Notice, NoticeAction, Subject } from "../way.ts";
 import { byPlaybook, cause, causeBlocks, inWords, isWell, onTarget, whatFor } from "./about.ts";
@@ -13,6 +13,7 @@ import {
   effectBlocks,
   header,
   noted,
+  planButtons,
   type Saying,
   said,
   smallPrint,
@@ -50,8 +51,7 @@ export function levelSaying(message: Message, subject: Subject, notice: Notice, 
       ...causeBlocks(subject),
       ...(risk === null ? [] : [noted([`*${risk}.*`])]),
       ...(asks ? [noted([`*Answer before ${moment(asks.expiresAt)}*; no answer means no.`])] : []),
-      ...(asks ? [noted([`*What it will do* (${counted(asks.effects.length, "effect")}):`])] : []),
-      ...(asks ? effectBlocks(asks.effects, room, whereToRead(subject)) : []),
+      ...(asks ? planBlocks(asks, subject, room) : []),
       ...(isOver || isTaken || isNotify ? [] : [acknowledgeButton(subject.run)]),
       ...(isOver || (isTaken && !asks) ? [] : notice.actions.slice(0, 4).map(actionBlock)),
       ...storyBlocks(subject, room),
@@ -59,6 +59,16 @@ export function levelSaying(message: Message, subject: Subject, notice: Notice, 
       smallPrint([markup(whereToRead(subject))]),
     ],
   };
+}
+
+function planBlocks({ approval, digest, effects }: Question, subject: Subject, room: number): readonly JsonObject[] {
+  const { blocks, isCut } = effectBlocks(effects, { room, rest: whereToRead(subject) });
+  return [
+    noted([`*What it will do* (${counted(effects.length, "effect")}):`]),
+    ...blocks,
+    // It is decided in the run's own message, or from a command line.
+    ...planButtons({ approval, digest, run: subject.run }, { asks: false, isCut }),
+  ];
 }
 
 function titleOf(message: Message, subject: Subject): string {

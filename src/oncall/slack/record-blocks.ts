@@ -7,17 +7,18 @@ import { actionAndRisk, riskOf } from "../risk.ts";
 import type { Subject } from "../way.ts";
 import { byPlaybook, cause, causeBlocks, inWords, isWell, onTarget, whatFor, whyAsked } from "./about.ts";
 import {
-  answerButtons,
   counted,
   effectBlocks,
   header,
   noted,
+  planButtons,
   type Saying,
   said,
   smallPrint,
   whereToRead,
 } from "./blocks.ts";
 import { code, moment, notification, person, plain } from "./escape.ts";
+import { planTitle } from "./plan-window.ts";
 
 /**
  * Bytes for the effects. Slack refuses a message of blocks beyond some 13,200 characters (slackapi/bolt-js#2509); `spare`
@@ -39,9 +40,6 @@ export function recordSaying(subject: Subject, room: number): Saying {
       ...causeBlocks(subject),
       ...(question && asks ? [noted([...risk(question, subject), ...demand(question)])] : []),
       ...(question ? planBlocks(question, subject, room) : []),
-      ...(question && asks
-        ? [answerButtons({ approval: question.approval, digest: question.digest, run: subject.run })]
-        : []),
       smallPrint([plain(basis(subject, question), 600)]),
       smallPrint([{ type: "mrkdwn", text: whereToRead(subject), verbatim: true }]),
     ],
@@ -83,12 +81,12 @@ function demand(question: Question): readonly string[] {
 }
 
 function planBlocks(question: Question, subject: Subject, room: number): readonly JsonObject[] {
-  const { effects, state } = question;
-  const would =
-    state === "approved" ? "The approved plan" : state === "pending" ? "What it will do" : "What it would have done";
+  const { approval, digest, effects, state } = question;
+  const { blocks, isCut } = effectBlocks(effects, { room, rest: whereToRead(subject) });
   return [
-    noted([`*${would}* (${counted(effects.length, "effect")}):`]),
-    ...effectBlocks(effects, room, whereToRead(subject)),
+    noted([`*${planTitle(state)}* (${counted(effects.length, "effect")}):`]),
+    ...blocks,
+    ...planButtons({ approval, digest, run: subject.run }, { asks: state === "pending", isCut }),
   ];
 }
 

@@ -45,6 +45,7 @@ const remedies: Readonly<Record<string, string>> = {
   expired_trigger_id: "it took more than 3 seconds until the window could be opened; press again",
   trigger_expired: "it took more than 3 seconds until the window could be opened; press again",
   exchanged_trigger_id: "the window was opened before",
+  view_too_large: tooLong,
   msg_too_long: tooLong,
   msg_blocks_too_long: tooLong,
   invalid_blocks: "Slack does not take the message's blocks; please report this",

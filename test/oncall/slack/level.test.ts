@@ -92,6 +92,16 @@ describe("an approval that could not be asked for", () => {
   const reason = "Slack did not take the question within 2m";
   const escalated: Happening = { type: "escalated", policy: "database", topic: "approval-unasked", reason };
 
+  test("offers to show all where it had no room for every effect", async () => {
+    const many = Array.from({ length: 100 }, (_, pid) => `cancel the query of pid ${pid}, which has run for hours`);
+    await follow(unasked, subject(story(2, ...asking({ effects: many }), 300, escalated)), ever);
+    expect(shown()).toMatch(/… and \d+ more effects/);
+    expect(buttonsOf(slack.messages()[0] as never)).toEqual([
+      ["Show all", JSON.stringify({ approval: "a1", digest: "d1", run })],
+      ["I have it", JSON.stringify({ run })],
+    ]);
+  });
+
   test("comes with every effect and the lines that decide it", async () => {
     const changes = new Map([["cancel", { action: "postgres.cancel-queries", risk: "high" as const }]]);
     const about = { ...subject(story(2, ...asking(), 300, escalated)), changes, summary: "Cancel what holds it." };

@@ -281,7 +281,7 @@ describe("where Slack does not take it", () => {
     slack.fail("chat.postMessage", { error: "msg_blocks_too_long" }, 1);
     const many = Array.from({ length: 200 }, (_, index) => `cancel the query of pid ${index}`);
     expect(await tell(story(2, ...asking({ effects: many })))).toMatchObject({ ok: true, place: { asked: "a1" } });
-    expect(buttonsOf(slack.messages()[0] as never)).toHaveLength(2);
+    expect(buttonsOf(slack.messages()[0] as never)).toHaveLength(3);
     expect(shown()).toMatch(/… and 1\d\d more effects\.\* All of them: <https/);
   });
 });
