@@ -41,6 +41,8 @@ export interface DeskOptions {
   /** Told of each run whose change may have waited until this was announced. */
   readonly onAnnounced?: (runId: string) => void;
   readonly everyMs?: number;
+  /** How long a desk that stops waits for the deliveries under way, in milliseconds; 2 seconds where left out. */
+  readonly lastMs?: number;
 }
 
 /** A way that hangs must not keep the others from being used. */
@@ -51,19 +53,24 @@ const leaseMs = 30_000;
 /** Whoever took it so often has stopped each time, so it may be what stops them. */
 const mostTaken = deliveryDelaysMs.length + 4;
 const longestReason = 1_000;
+const usualLastMs = 2_000;
 
-/** Starts the desk. It looks every second and when nudged; errors of the store only make it look again. */
+/**
+ * Starts the desk. It looks every second and when nudged; errors of the store only make it look again. When it stops, it
+ * lets what is under way come back for a moment: a call that is broken off may have been heard, and is made again.
+ */
 export function openDesk(options: DeskOptions): Rounds {
-  const { store, log, everyMs = 1_000 } = options;
+  const { store, log, everyMs = 1_000, lastMs = usualLastMs } = options;
   const underWay = new Map<Promise<void>, string>();
+  const breakOff = new AbortController();
+  // Each delivery under way listens to it.
+  setMaxListeners(0, breakOff.signal);
   const rounds = startRounds(
     everyMs,
-    async (stopping) => {
-      // Each delivery under way listens to it.
-      setMaxListeners(0, stopping);
+    async () => {
       await advance(options);
       for (const message of await store.take(leaseMs, busy([...underWay.values()]))) {
-        const delivery = deliver(options, message, stopping)
+        const delivery = deliver(options, message, breakOff.signal)
           .catch((error: Error) => log.warn({ err: error }, "could not record how people were told; it is told again"))
           .finally(() => underWay.delete(delivery));
         underWay.set(delivery, message.way);
@@ -75,7 +82,9 @@ export function openDesk(options: DeskOptions): Rounds {
     nudge: rounds.nudge,
     stop: async () => {
       await rounds.stop();
+      const patience = setTimeout(() => breakOff.abort(new Error("the process is stopping")), lastMs);
       await Promise.all(underWay.keys());
+      clearTimeout(patience);
     },
   };
 }

@@ -8,7 +8,7 @@ import type { Message } from "../../src/oncall/way.ts";
 import { createEscalations } from "../../src/store/escalations.ts";
 import { createOutbox } from "../../src/store/outbox.ts";
 import { closeStores, newStore, storedRun, type TestStore } from "../support/store.ts";
-import { until } from "../support/until.ts";
+import { sleep, until } from "../support/until.ts";
 import { subjectAfter } from "./notices.ts";
 
 let store: TestStore;
@@ -81,9 +81,35 @@ test("a way that hangs is used twenty times at once and no more, and the other w
   expect(hanging).toBe(20);
 });
 
+test("a desk that closes lets a call come back that is under way: it is not made again", async () => {
+  await put("slack");
+  let answer: (followed: Followed) => void = () => {};
+  let broken = false;
+  open({
+    reach: () => (_message, _subject, signal) => {
+      signal.addEventListener("abort", () => {
+        broken = true;
+      });
+      return new Promise((resolve) => {
+        answer = resolve;
+        hanging += 1;
+      });
+    },
+    lastMs: 60_000,
+  });
+  await until(() => hanging === 1, { what: "the call" });
+  const stopped = desk?.stop();
+  desk = null;
+  await sleep(100);
+  expect(broken).toBe(false);
+  answer(ok);
+  await stopped;
+  expect(await store.sql("SELECT state, fence::int FROM paramedic.outbox")).toEqual([{ state: "delivered", fence: 1 }]);
+});
+
 test("a desk that closes does not wait for a way that hangs, and what it leaves is due again", async () => {
   await put("pagerduty");
-  open();
+  open({ lastMs: 100 });
   await until(() => hanging === 1, { what: "the delivery to begin" });
   const begun = performance.now();
   await desk?.stop();
