@@ -360,13 +360,18 @@ function startDriving(parts: {
   const scheduling = startRounds(
     scheduleEveryMs,
     async () => {
+      let failure: unknown = null;
       for (const one of scheduled) {
-        const ticked = await schedules.tick(one);
+        // One that cannot be dealt with must not keep the others from their time.
+        const ticked = await schedules.tick(one).catch((error: unknown) => {
+          failure = error;
+        });
         if (!ticked) continue;
         if (ticked.run !== null) dispatch.hint([ticked.run]);
         if (ticked.what === "started") log.info({ ...ticked }, "a scheduled run was started");
         else log.warn({ ...ticked }, "an occurrence of a schedule was left out");
       }
+      if (failure) throw failure;
     },
     (error) => log.warn({ err: error }, "could not look which schedules are due; looking again"),
   );

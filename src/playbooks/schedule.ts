@@ -7,6 +7,8 @@ import type { Schedule } from "../domain/playbook.ts";
 export interface Occurrences {
   /** The first one after `after` (milliseconds since 1970); null: there is none any more. */
   next(after: number): number | null;
+  /** The last one that is not after `now`; null: there was none yet. */
+  latest(now: number): number | null;
 }
 
 export type CompiledSchedule =
@@ -14,8 +16,10 @@ export type CompiledSchedule =
   | { readonly ok: false; readonly key: "schedule" | "timezone"; readonly message: string };
 
 /**
- * Reads five fields (minute, hour, day of the month, month, day of the week) in the IANA time zone. A time that the clocks
- * skip is made up for as soon as they have; one that they repeat counts once (croner's rules, held by our tests).
+ * Reads five fields (minute, hour, day of the month, month, day of the week) in the IANA time zone. Where minute and hour are
+ * numbers, lists and ranges, a time that the clocks skip is made up for as soon as they have, and one that they repeat
+ * counts once; with `*` or a step, what is skipped is left out and what is repeated occurs twice (croner's rules, held
+ * by our tests).
  */
 export function compileSchedule(cron: string, timezone: string): CompiledSchedule {
   try {
@@ -29,8 +33,12 @@ export function compileSchedule(cron: string, timezone: string): CompiledSchedul
   }
   try {
     if (cron.trim().startsWith("@")) throw new Error("write the five fields");
-    const pattern = new Cron(cron, { timezone, mode: "5-part", paused: true });
-    const occurrences: Occurrences = { next: (after) => pattern.nextRun(new Date(after))?.getTime() ?? null };
+    const pattern = new Cron(cron, { timezone, mode: "5-part", fixedTimeRule: "no-wildcard", paused: true });
+    const occurrences: Occurrences = {
+      next: (after) => pattern.nextRun(new Date(after))?.getTime() ?? null,
+      // croner looks for what is before a moment, and not for what is at it.
+      latest: (now) => pattern.previousRuns(1, new Date(now + 1))[0]?.getTime() ?? null,
+    };
     if (occurrences.next(Date.now()) === null) {
       return { ok: false, key: "schedule", message: `'${cron}' never occurs` };
     }
@@ -51,13 +59,13 @@ export interface DueOccurrence {
   readonly due: number;
   /** `late`: the playbook does not want what was missed. */
   readonly verdict: "run" | "late";
-  /** How many older ones were missed. */
+  /** How many older ones were missed, at most 1000. */
   readonly missed: number;
 }
 
 /** An occurrence counts as missed when nobody was there for so long. */
 const graceMs = 60_000;
-/** Of a schedule that nobody looked after for very long, no more are counted. */
+/** Of a schedule that nobody looked after for very long, no more of what was missed is counted. */
 const mostCounted = 1_000;
 
 /** Which occurrence after `last` is due at `now`; null: none. All times are milliseconds since 1970. */
@@ -67,15 +75,12 @@ export function dueOccurrence(
   last: number,
   now: number,
 ): DueOccurrence | null {
-  let due: number | null = null;
-  let count = 0;
-  for (let next = occurrences.next(last); next !== null && next <= now; next = occurrences.next(next)) {
-    due = next;
-    count += 1;
-    // From here on only the newest matters: look for it from shortly before now.
-    if (count === mostCounted) next = Math.max(next, now - 24 * 3_600_000);
+  const due = occurrences.latest(now);
+  if (due === null || due <= last) return null;
+  let missed = 0;
+  for (let next = occurrences.next(last); next !== null && next < due && missed < mostCounted; missed += 1) {
+    next = occurrences.next(next);
   }
-  if (due === null) return null;
   const late = now - due > graceMs && schedule.missed === "skip";
-  return { due, verdict: late ? "late" : "run", missed: count - 1 };
+  return { due, verdict: late ? "late" : "run", missed };
 }

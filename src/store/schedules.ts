@@ -33,6 +33,9 @@ export interface Schedules {
   tick(scheduled: Scheduled): Promise<Ticked | null>;
 }
 
+/** Where what was dealt with lies so far ahead, the server's clock was set back, and no other worker's tick came first. */
+const setBackMs = 60_000;
+
 export function createSchedules(database: Database): Schedules {
   return {
     tick: (scheduled) =>
@@ -45,8 +48,14 @@ export function createSchedules(database: Database): Schedules {
           [playbook],
         );
         const row = rows[0];
-        const occurrence = row ? scheduled.due(row.last_due.getTime(), row.now.getTime()) : null;
-        if (!row || !occurrence) return null;
+        if (!row) return null;
+        if (row.last_due.getTime() - row.now.getTime() > setBackMs) {
+          // Without this, nothing would be due until the clock has caught up.
+          await client.query("UPDATE paramedic.schedules SET last_due = now() WHERE playbook = $1", [playbook]);
+          return null;
+        }
+        const occurrence = scheduled.due(row.last_due.getTime(), row.now.getTime());
+        if (!occurrence) return null;
         const due = new Date(occurrence.due).toISOString();
         const { rowCount: busy } = await client.query(
           "SELECT FROM paramedic.runs WHERE playbook = $1 AND state <> 'ended' LIMIT 1",
@@ -72,7 +81,8 @@ export function createSchedules(database: Database): Schedules {
           run.hold?.policy ?? null,
           (run.hold?.afterMs ?? 0) / 1000,
         ]);
-        return { ...ticked, what: "started", run: started ? run.id : null };
+        // It may have been run before the clock was set back.
+        return started ? { ...ticked, what: "started", run: run.id } : null;
       }),
   };
 }

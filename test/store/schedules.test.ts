@@ -93,6 +93,22 @@ test("an occurrence that comes too late is noted and not run", async () => {
   expect(await runs()).toEqual([]);
 });
 
+test("a server's clock that was ahead and is set back stops no schedule, and repeats no occurrence", async () => {
+  await schedules().tick(everyMinute());
+  await dueAgain();
+  const ticked = await schedules().tick(everyMinute());
+  await store.sql("UPDATE paramedic.runs SET state = 'ended', outcome = 'fixed', ended_at = now()");
+  await store.sql("UPDATE paramedic.schedules SET last_due = now() + interval '1 year'");
+  expect(await schedules().tick(everyMinute())).toBeNull();
+  const [row] = await store.sql("SELECT last_due <= now() AS back FROM paramedic.schedules");
+  expect(row).toEqual({ back: true });
+  const again = everyMinute({ due: () => ({ due: Date.parse(ticked?.due ?? ""), verdict: "run", missed: 0 }) });
+  expect(await schedules().tick(again)).toBeNull();
+  expect(await runs()).toHaveLength(1);
+  const next = everyMinute({ due: () => ({ due: Date.parse(ticked?.due ?? "") + minute, verdict: "run", missed: 0 }) });
+  expect(await schedules().tick(next)).toMatchObject({ what: "started" });
+});
+
 test("the page of a scheduled run can be held", async () => {
   await schedules().tick(everyMinute());
   await dueAgain();
