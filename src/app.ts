@@ -212,6 +212,7 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
       store: requests.create,
       hint: dispatch.hint,
       newId,
+      now: Date.now,
       log,
     });
     const switches = createSwitches(database);

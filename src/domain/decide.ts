@@ -2,6 +2,7 @@
 
 import { formatDuration } from "./duration.ts";
 import type { AskReason, Outcome } from "./event.ts";
+import { whyClosed } from "./maintenance-window.ts";
 import type { ChangeStep, Check, ObserveStep, Step } from "./playbook.ts";
 import {
   type ApprovalProgress,
@@ -255,6 +256,10 @@ function advance(run: Run, progress: Progress, step: Step, now: number): Decisio
 function change(run: Run, progress: Progress, step: ChangeStep, at: StepProgress, now: number): Decision {
   if (at.state === "failed") return retryOr(at, now, { do: "plan", step });
   if (at.state === "pending") return { do: "plan", step };
+  const closed = step.tells || run.playbook.during !== "maintenance" ? null : whyClosed(run.maintenance ?? [], now);
+  if (closed !== null) {
+    return { do: "end", outcome: "refused", reason: `step '${step.id}' was not done: ${closed}` };
+  }
   if (at.state === "approved" && at.approval && now > goodUntil(run, at.approval)) {
     return {
       do: "void",

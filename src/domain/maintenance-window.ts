@@ -35,6 +35,14 @@ export function openForMs(windows: readonly MaintenanceWindow[], now: number): n
   return Math.max(0, ...windows.map((window) => windowOpenForMs(window, now)));
 }
 
+/** Why a playbook that keeps to these windows changes nothing at `now`, for people; null where one is open. */
+export function whyClosed(windows: readonly MaintenanceWindow[], now: number): string | null {
+  if (openForMs(windows, now) > 0) return null;
+  return windows.length === 0
+    ? "the target has no maintenance window; give it one in the configuration (postgres.maintenance)"
+    : `no maintenance window is open (${windows.map(({ text }) => text).join("; ")})`;
+}
+
 function windowOpenForMs(window: MaintenanceWindow, now: number): number {
   const { day, second } = localTime(window.timeZone, now);
   const from = window.from * 60;

@@ -18,6 +18,8 @@ export interface Playbook {
   /** How many runs that change something, in which windows, per target. Over it, the run asks. */
   readonly budget: readonly Budget[];
   readonly onResolved: "stop" | "finish";
+  /** Whether it changes something only inside the target's maintenance windows; left out: at any time. */
+  readonly during?: "maintenance";
   readonly steps: readonly Step[];
   readonly verify: readonly Check[];
   /** Who is told when the run cannot heal its target; null: nobody. */

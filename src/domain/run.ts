@@ -1,6 +1,7 @@
 /** A run: one execution of one playbook, for an episode, a request or a schedule. */
 
 import type { RunEvent } from "./event.ts";
+import type { MaintenanceWindow } from "./maintenance-window.ts";
 import type { Playbook } from "./playbook.ts";
 
 export type RunState = "ready" | "running" | "waiting" | "ended";
@@ -33,6 +34,8 @@ export interface Run {
   readonly hostWaitMs: number;
   /** Where changes are announced, and how long before where the playbook asks for that; null: nowhere. */
   readonly announcements: Announcements | null;
+  /** The target's maintenance windows; left out: it has none. */
+  readonly maintenance?: readonly MaintenanceWindow[];
 }
 
 export interface Announcements {

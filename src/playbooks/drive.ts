@@ -73,13 +73,15 @@ async function loop(driven: Driven): Promise<void> {
     if (record.unstoredMs() > showWithinMs && (await put(driven, [], { state: "running" })) === "lost") return;
     if ((await record.refresh(freshMs)) === "lost") return;
     const history = record.history();
+    const target = world.targets.get(claimed.target ?? "");
     const run: Run = {
       id: claimed.id,
       playbook: loaded.playbook,
       dryRun: claimed.dryRun,
       history,
       announcements: world.announcements,
-      targetHost: world.targets.get(claimed.target ?? "")?.host ?? null,
+      targetHost: target?.host ?? null,
+      maintenance: target?.postgres?.maintenance ?? [],
       workerHost: world.host,
       hostWaitMs: world.hostWaitMs,
       holdsTarget: record.holdsTarget,

@@ -97,6 +97,7 @@ function readParts(raw: Raw, name: string | undefined, reading: Reading): ReadPl
   const cooldown = readField(raw, "cooldown", reading);
   const budget = readField(raw, "budget", reading);
   const onResolved = readField(raw, "on_resolved", reading);
+  const during = readField(raw, "during", reading);
   const inputs = starts?.on.request?.inputs ?? {};
   const { steps, types } = readSteps(raw, inputs, reading);
   const checks = readChecks(raw, inputs, types, reading);
@@ -123,6 +124,7 @@ function readParts(raw: Raw, name: string | undefined, reading: Reading): ReadPl
       cooldownMs: cooldown === undefined ? null : parseDuration(cooldown),
       budget: (budget ?? []).map(budgetOf),
       onResolved: onResolved ?? "stop",
+      ...(during && { during }),
       steps: steps.map(({ step }) => step),
       verify: checks.map(({ check }) => check),
       ...people,

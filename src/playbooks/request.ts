@@ -2,7 +2,9 @@
 
 import type { Trigger } from "../domain/event.ts";
 import type { JsonObject } from "../domain/json.ts";
+import { whyClosed } from "../domain/maintenance-window.ts";
 import type { Playbook } from "../domain/playbook.ts";
+import type { Target } from "../domain/target.ts";
 import { holdOf, type NewRun } from "./accept.ts";
 import { checkInputs } from "./inputs.ts";
 
@@ -35,7 +37,7 @@ export type RequestRun = (wanted: WantedRun) => Promise<RequestedRun>;
 export interface RequestOptions {
   /** Those that are loaded, with distinct names. */
   readonly playbooks: readonly Playbook[];
-  readonly targets: readonly { readonly name: string }[];
+  readonly targets: readonly Pick<Target, "name" | "postgres">[];
   /** Stores the run, or finds the one that the key stands for; rejects where the store cannot be used. */
   readonly store: (
     run: NewRun & { readonly trigger: Extract<Trigger, { readonly kind: "request" }> },
@@ -45,6 +47,8 @@ export interface RequestOptions {
   /** Tells the queue, after the commit. */
   readonly hint: (runIds: readonly string[]) => void;
   readonly newId: () => string;
+  /** Milliseconds since 1970. */
+  readonly now: () => number;
   readonly log: { info(fields: object, message: string): void };
 }
 
@@ -63,6 +67,8 @@ export function createRequestRun(options: RequestOptions): RequestRun {
         problems: [...(target.ok ? [] : target.problems), ...(inputs.ok ? [] : inputs.problems)],
       };
     }
+    const closed = wanted.dryRun ? null : whyNotNow(playbook, target.target, options);
+    if (closed !== null) return { kind: "invalid", problems: [{ field: "target", message: closed }] };
     const run = {
       id: options.newId(),
       playbook: playbook.name,
@@ -90,6 +96,16 @@ export function createRequestRun(options: RequestOptions): RequestRun {
     }
     return { kind: created ? "created" : "known", id, run };
   };
+}
+
+/** Somebody who asks is told at once what the run would come to. */
+function whyNotNow(playbook: Playbook, name: string | null, { targets, now }: RequestOptions): string | null {
+  if (playbook.during !== "maintenance") return null;
+  const target = targets.find((one) => one.name === name);
+  const closed = whyClosed(target?.postgres?.maintenance ?? [], now());
+  return closed === null
+    ? null
+    : `cannot be changed now: ${closed}; a dry run shows what this playbook would do, at any time`;
 }
 
 type Chosen<T> = ({ readonly ok: true } & T) | { readonly ok: false; readonly problems: readonly FieldProblem[] };

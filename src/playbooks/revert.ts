@@ -25,10 +25,12 @@ export function revertingPlaybook(loaded: LoadedPlaybook, mitigation: OfMitigati
     revert: null,
   };
   const action = reverting(made.action as ChangeAction & Required<Pick<ChangeAction, "revert">>, mitigation);
+  // What was changed for a time is put back when its time is over, whatever the hour.
+  const { during: _, ...playbook } = loaded.playbook;
   return {
     ...loaded,
     playbook: {
-      ...loaded.playbook,
+      ...playbook,
       cooldownMs: null,
       budget: [],
       onResolved: "finish",

@@ -216,6 +216,10 @@ export const playbookFields = {
     .enum(["stop", "finish"], { error: "must be stop or finish" })
     .optional()
     .describe("What a run does when its alert resolves before it is done: stop (default) or finish."),
+  during: z
+    .enum(["maintenance"], { error: "must be maintenance, or left out" })
+    .optional()
+    .describe("When something may be changed: only inside the target's maintenance windows, or, left out, at any time."),
   steps: z
     .array(stepSchema, { error: "must be a list of steps" })
     .min(1, { error: "is empty; a playbook has at least one step" })

@@ -1,6 +1,7 @@
 import type { Decision } from "../../src/domain/decide.ts";
 import type { Happening, Outcome } from "../../src/domain/event.ts";
 import type { ChangeStep, Playbook } from "../../src/domain/playbook.ts";
+import { parseMaintenanceWindow } from "../../src/domain/maintenance-window.ts";
 import type { Run } from "../../src/domain/run.ts";
 import {
   begin,
@@ -79,6 +80,10 @@ const once = change({ repeat: "once" });
 const verified = playbook({ verify: [check()] });
 const railed = playbook({ cooldownMs: 600_000, budget: [{ limit: 3, windowMs: 3_600_000 }] });
 const doneUntil = (seconds: number) => [planned(), started(), seconds, finished()] as const;
+
+const nightly = playbook({ during: "maintenance" });
+/** The beginning is a Monday at 10:00 UTC. */
+const windows = (text: string) => [parseMaintenanceWindow(text)].filter((one) => one !== null);
 
 const rows: readonly Row[] = [
   // Steps in order
@@ -325,6 +330,69 @@ const rows: readonly Row[] = [
     past: [failed("observe", { step: "look" })],
     at: 2,
     decided: { do: "observe", step: stepOf("look") },
+  },
+
+  // Maintenance windows
+  {
+    name: "what is done during maintenance is planned at any time, since there may be nothing to do",
+    playbook: nightly,
+    decided: plan,
+  },
+  {
+    name: "inside a maintenance window it is applied",
+    playbook: nightly,
+    past: [planned()],
+    run: { maintenance: windows("Mon 09:00-10:01 UTC") },
+    decided: apply,
+  },
+  {
+    name: "outside of every maintenance window it is refused, and the windows are said",
+    playbook: nightly,
+    past: [planned()],
+    run: { maintenance: windows("Sun 02:00-05:00 UTC") },
+    decided: end("refused", "no maintenance window is open (Sun 02:00-05:00 UTC)"),
+  },
+  {
+    name: "where the target has no maintenance window it is refused",
+    playbook: nightly,
+    past: [planned()],
+    decided: end("refused", "has no maintenance window"),
+  },
+  {
+    name: "what is left when the window closes is refused",
+    playbook: { ...two, during: "maintenance" },
+    past: [...doneUntil(50), 58, planned("d2", ["would change"], "second")],
+    at: 60,
+    run: { maintenance: windows("Mon 09:00-10:01 UTC") },
+    decided: end("refused", "step 'second' was not done"),
+  },
+  {
+    name: "what was approved in the window is refused after it",
+    playbook: { ...asking, during: "maintenance" },
+    past: [planned(), requested(), 58, approved(), planned()],
+    at: 60,
+    run: { maintenance: windows("Mon 09:00-10:01 UTC") },
+    decided: end("refused"),
+  },
+  {
+    name: "nobody is asked for what is outside of the window",
+    playbook: { ...asking, during: "maintenance" },
+    past: [planned()],
+    run: { maintenance: windows("Sun 02:00-05:00 UTC") },
+    decided: end("refused"),
+  },
+  {
+    name: "a dry run is made at any time",
+    playbook: nightly,
+    past: [planned()],
+    run: { dryRun: true, maintenance: windows("Sun 02:00-05:00 UTC") },
+    decided: end("nothing-to-do"),
+  },
+  {
+    name: "what is only said is said at any time",
+    playbook: playbook({ during: "maintenance", steps: [changeStep("change", { tells: true })] }),
+    past: [planned()],
+    decided: apply,
   },
 
   // Rails

@@ -107,6 +107,7 @@ target: youtility3
 cooldown: 10m
 budget: [3/1h, 7/24h]
 on_resolved: finish
+during: maintenance
 steps:
   - { id: restart, do: systemd.restart, with: { unit: '\${{ inputs.unit }}' }, approval: always, timeout: 5m }
 verify:
@@ -133,6 +134,7 @@ escalate: database
       { limit: 7, windowMs: 86_400_000 },
     ],
     onResolved: "finish",
+    during: "maintenance",
     steps: [{ approval: "always", timeoutMs: 300_000, risk: "high", repeat: "once" }],
     verify: [{ withinMs: 600_000, everyMs: 2_000, timeoutMs: 3_000 }],
     escalate: { policy: "database", holdMs: null },

@@ -173,6 +173,7 @@ export async function startApiServer(changes: Partial<ApiWorld> = {}): Promise<A
       store: requests.create,
       hint,
       newId,
+      now: Date.now,
       log,
     }),
     whyNotApprover: ({ who, role }, approvers) => whyNotApprover({ who, role, groups: [] }, approvers, approverSets),
