@@ -13,7 +13,7 @@ import { createPatient, type Patient } from "../actions/postgres/patient.ts";
 import { alertmanagerService, startAlertmanager } from "./alertmanager.ts";
 import { askedIn, type Callers, pageKey, slackUrl, startCallers, users } from "./callers.ts";
 import { freePort } from "./free-port.ts";
-import { query, sharedPostgres } from "./postgres.ts";
+import { type Databases, query, sharedPostgres } from "./postgres.ts";
 import { prometheusService, startPrometheus } from "./prometheus.ts";
 import type { RealService } from "./real-service.ts";
 import { redisService, startRedis } from "./redis.ts";
@@ -36,8 +36,15 @@ export const stackServices: RealService =
   ) ?? djangoService;
 
 export interface StackOptions {
-  /** The name of the playbook that Paramedic has; it has no other. */
+  /** The name of the playbook that Paramedic has. */
   readonly playbook: string;
+  /** The names of others that it has; none where left out. */
+  readonly others?: readonly string[];
+  /** The server of the application's database; the one that all tests share where left out. */
+  readonly postgres?: Databases;
+  /** Changes the shipped target, once it has this stack's addresses. */
+  // biome-ignore lint/suspicious/noExplicitAny: a section of every shape
+  readonly adapt?: (target: any) => object;
   /** What else is replaced in the texts of the playbook and of the alert rules, so that it need not be waited for. */
   readonly hurry?: readonly (readonly [string, string])[];
   /** Variables of the unit. */
@@ -70,8 +77,8 @@ export interface Stack {
   approve(run: string, people?: readonly string[]): Promise<SlackMessage>;
   /** `/paramedic decline`, in Slack. */
   decline(run: string): Promise<void>;
-  /** Starts the playbook as an engineer does. */
-  request(inputs: Readonly<Record<string, unknown>>): Promise<string>;
+  /** Starts the playbook, or one of the others, as an engineer does. */
+  request(inputs: Readonly<Record<string, unknown>>, playbook?: string): Promise<string>;
   ended(run: string): Promise<RunView>;
   stop(): Promise<void>;
 }
@@ -109,9 +116,10 @@ async function start(
   afterwards: (undo: () => unknown) => void,
 ): Promise<Stack> {
   const server = await sharedPostgres();
-  const patient = await createPatient({ ...server, url: await server.newDatabase() });
+  const patients = options.postgres ?? server;
+  const patient = await createPatient({ ...patients, url: await patients.newDatabase() });
   afterwards(() => patient.closeSessions());
-  const carer = await patient.role("carer", `IN ROLE pg_read_all_stats, pg_signal_backend, ${patient.app}`);
+  const carer = await patient.role("carer", `CREATEDB IN ROLE pg_read_all_stats, pg_signal_backend, ${patient.app}`);
   const sql: Stack["sql"] = (text, values = []) => query(patient.urlOf("postgres"), text, values);
   await sql(`ALTER DATABASE ${patient.database} OWNER TO ${patient.app}`);
   await sql("CREATE EXTENSION pg_stat_statements");
@@ -150,9 +158,11 @@ async function start(
     host: "app-1",
     // Where it writes drop-ins is this systemd's and not the machine's.
     startedBy: ["unshare", "--mount", "sh", "-c", 'mount --bind "$0" /run && exec "$@"', join(systemd.folder, "run")],
-    playbooks: [hurried(await readFile(join(root, "playbooks", `${options.playbook}.yaml`), "utf8"), options)],
+    playbooks: await Promise.all(
+      [options.playbook, ...(options.others ?? [])].map((name) => playbookText(name, options)),
+    ),
     targets: {},
-    sections: await sections(callers, statusPage, target),
+    sections: await sections(callers, statusPage, target, options),
     env: {
       YT3_DATABASE_URL: patient.urlOf(carer),
       YT3_APP_DATABASE_URL: databaseUrl,
@@ -222,8 +232,8 @@ async function start(
       await askedIn(callers, run, 60_000);
       await callers.slack.command(`decline ${run} not now`, { user: "U0LEAD" });
     },
-    request: async (inputs) => {
-      const body = { playbook: options.playbook, target: "youtility3", inputs, reason: "a test" };
+    request: async (inputs, playbook = options.playbook) => {
+      const body = { playbook, target: "youtility3", inputs, reason: "a test" };
       const { status, body: made } = await service.api("POST", "/api/v1/runs", body, tokens.operator);
       if (status !== 201) throw new Error(`The request was answered with ${status}: ${JSON.stringify(made)}`);
       return made.id;
@@ -262,6 +272,7 @@ async function sections(
   callers: Callers,
   statusPage: Awaited<ReturnType<typeof startStatusPageDouble>>,
   place: Place,
+  { adapt = (target) => target }: StackOptions,
 ): Promise<Record<string, unknown>> {
   const shipped = parse(await readFile(join(root, "examples/youtility3/paramedic.yaml"), "utf8"));
   const { targets, escalation, contacts, announcements, slack, email, pagerduty, approvals } = shipped;
@@ -295,16 +306,20 @@ async function sections(
     },
   } satisfies Record<string, unknown> & Omit<ServiceTarget, "postgres">;
   return {
-    targets: { youtility3: adapted },
+    targets: { youtility3: adapt(adapted) },
     escalation,
     contacts,
-    announcements,
+    announcements: { ...announcements, leadTime: "1s" },
     approvals,
     slack: { ...slack, apiUrl: callers.slack.apiUrl, users, groups: {} },
     email,
     pagerduty: { ...pagerduty, server: callers.pagerDuty.server },
     statusPage: { ...shipped.statusPage, url: statusPage.double.url, pageId: statusPage.pageId },
   };
+}
+
+async function playbookText(name: string, options: StackOptions): Promise<string> {
+  return hurried(await readFile(join(root, "playbooks", `${name}.yaml`), "utf8"), options);
 }
 
 /** Seconds in place of minutes, and no waiting between two runs. */

@@ -1,10 +1,14 @@
 /** The database that a backup is restored into: made empty like the one it is to replace, filled, checked, and marked. */
 
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import type { ActionContext, Failure } from "../../domain/action.ts";
 import type { PostgresTarget } from "../../domain/target.ts";
 import { lasting } from "../failure.ts";
 import { runClient } from "./client-program.ts";
 import { type Query, type Session, type SessionOptions, withClient } from "./connect.ts";
+import { withoutExtensions } from "./extensions.ts";
 import { shorten } from "./query-text.ts";
 
 /** Every server has it; databases are made and renamed from there, since that takes a session in none of them. */
@@ -25,6 +29,9 @@ export interface Filling {
   readonly database: string;
   readonly staging: string;
   readonly archive: string;
+  /** What is in it, as `pg_restore --list` prints it, and the extensions that are left out. */
+  readonly list: string;
+  readonly leftOut: readonly string[];
   readonly sha256: string;
   readonly tables: number;
 }
@@ -52,8 +59,7 @@ export async function fillNewDatabase(
   const made = await withClient(context, (query, _, session) => makeEmpty(query, session, filling), makingSession);
   if (made === "ready") return null;
   if (made !== "made") return made;
-  const args = ["--exit-on-error", "--no-password", `--dbname=${staging}`, filling.archive];
-  const restored = await runClient(postgres, "pg_restore", args, { database: staging, signal: context.signal });
+  const restored = await restoreInto(filling, postgres, context);
   const failure = restored.status === "failed" ? restored : await check(filling, context);
   if (!failure) return (await mark(staging, finished(sha256), context)) ?? null;
   // Where the signal ends this, the database stays, marked as unfinished; the next attempt drops it.
@@ -61,6 +67,24 @@ export async function fillNewDatabase(
   const what =
     dropped === null ? "What was restored of it was dropped." : `The unfinished database ${staging} is still there.`;
   return { ...failure, reason: `${failure.reason} ${what}` };
+}
+
+async function restoreInto(
+  { staging, archive, list, leftOut }: Filling,
+  postgres: PostgresTarget,
+  { signal }: ActionContext,
+): ReturnType<typeof runClient> {
+  const args = ["--exit-on-error", "--no-password", `--dbname=${staging}`];
+  const options = { database: staging, signal };
+  if (leftOut.length === 0) return runClient(postgres, "pg_restore", [...args, archive], options);
+  const folder = await mkdtemp(join(tmpdir(), "paramedic-restore-"));
+  try {
+    const chosen = join(folder, "list");
+    await writeFile(chosen, withoutExtensions(list, leftOut));
+    return await runClient(postgres, "pg_restore", [...args, `--use-list=${chosen}`, archive], options);
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
 }
 
 async function makeEmpty(query: Query, session: Session, filling: Filling): Promise<"made" | "ready" | Failure> {

@@ -11,6 +11,7 @@ import { lasting, passing } from "../failure.ts";
 import { archiveOf, backupFolder, backupName, type Manifest, readManifest, sha256Of } from "./backup-files.ts";
 import { runClient } from "./client-program.ts";
 import { type Query, withClient } from "./connect.ts";
+import { forbiddenExtensions } from "./extensions.ts";
 import { headroomFor } from "./headroom.ts";
 import { fillNewDatabase, makingSession, stagingOf } from "./new-database.ts";
 import { missingRights } from "./rights.ts";
@@ -35,6 +36,8 @@ export type RestorePlan = {
   readonly staging: string;
   readonly kept: string;
   readonly swap: boolean;
+  /** Extensions of the backup that only a superuser may create. */
+  readonly leftOut: readonly string[];
 };
 
 export const restore: ChangeAction<Input, RestorePlan> = {
@@ -64,6 +67,7 @@ async function plan(input: Input, context: ActionContext): Promise<Planned<Resto
     });
     if (headroom.status === "failed") return headroom;
     const { manifest } = found;
+    const leftOut = await forbiddenExtensions(query, found.list);
     const short = manifest.sha256.slice(0, 8);
     const staging = `${cut(facts.database)}_restore_${short}`;
     const there = await stagingOf(query, staging, manifest.sha256);
@@ -76,6 +80,9 @@ async function plan(input: Input, context: ActionContext): Promise<Planned<Resto
       there === "ready"
         ? `use the database ${staging}, restored and checked before, from the backup ${backup} of ${manifest.takenAt}`
         : `restore the backup ${backup} of ${manifest.takenAt} (${showBytes(manifest.bytes)}, ${manifest.tables} tables) into the new database ${staging}, and check it`,
+      ...leftOut.map(
+        (name) => `leave out the extension ${name}, which only a superuser may create: have it created afterwards`,
+      ),
       ...(swap
         ? [
             `end every session of allowed users in ${database}, rename it to ${kept} and ${staging} to ${database}; what was written since the backup is then only in ${kept}`,
@@ -86,7 +93,7 @@ async function plan(input: Input, context: ActionContext): Promise<Planned<Resto
     const nothing = !swap && there === "ready";
     return {
       status: "planned",
-      plan: { database, databaseOid: oid, backup, sha256: manifest.sha256, staging, kept, swap },
+      plan: { database, databaseOid: oid, backup, sha256: manifest.sha256, staging, kept, swap, leftOut },
       effects: nothing ? [] : [...steps, ...headroom.notes],
     };
   });
@@ -104,17 +111,18 @@ async function apply(plan: RestorePlan, context: ActionContext): Promise<Outcome
   if ("status" in found) return found;
   if (found.manifest.sha256 !== plan.sha256)
     return lasting(`The backup ${plan.backup} is another one than was planned. Plan anew.`);
-  const { database, staging, sha256, kept } = plan;
-  const { archive, manifest } = found;
+  const { database, staging, sha256, kept, leftOut } = plan;
+  const { archive, manifest, list } = found;
   const filled = await fillNewDatabase(
-    { database, staging, archive, sha256, tables: manifest.tables },
+    { database, staging, archive, list, leftOut, sha256, tables: manifest.tables },
     postgres,
     context,
   );
   if (filled) return filled;
-  if (!plan.swap) return { status: "done", result: { database: staging, tables: manifest.tables, swapped: false } };
+  const { tables } = manifest;
+  if (!plan.swap) return { status: "done", result: { database: staging, tables, leftOut, swapped: false } };
   const failure = await swapDatabases({ database, staging, kept }, context, doubt);
-  if (!failure) return { status: "done", result: { database, kept, tables: manifest.tables, swapped: true } };
+  if (!failure) return { status: "done", result: { database, kept, tables, leftOut, swapped: true } };
   if (!doubt.doubtful) return failure;
   return { status: "unknown", reason: `The databases were being renamed when this happened: ${failure.reason}` };
 }
@@ -153,7 +161,7 @@ async function sound(
   database: string,
   postgres: PostgresTarget,
   { signal }: ActionContext,
-): Promise<{ readonly archive: string; readonly manifest: Manifest } | Failure> {
+): Promise<{ readonly archive: string; readonly manifest: Manifest; readonly list: string } | Failure> {
   const found = await backupFolder(postgres);
   if ("status" in found) return found;
   const archive = archiveOf(found.folder, backup);
@@ -172,7 +180,7 @@ async function sound(
     return lasting(`The backup ${archive} cannot be read (${code}).`);
   }
   const listed = await runClient(postgres, "pg_restore", ["--list", archive], { database, signal });
-  return listed.status === "failed" ? listed : { archive, manifest };
+  return listed.status === "failed" ? listed : { archive, manifest, list: listed.output };
 }
 
 interface Facts {

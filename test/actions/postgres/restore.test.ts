@@ -68,7 +68,7 @@ debianPostgres.describe("postgres.restore", () => {
     expect(await restore.probe?.(planned.plan, contextFor(target()))).toBe("not-applied");
     expect(await restore.apply(planned.plan, contextFor(target()))).toEqual({
       status: "done",
-      result: { database: shop.database, kept: planned.plan.kept, tables: 2, swapped: true },
+      result: { database: shop.database, kept: planned.plan.kept, tables: 2, leftOut: [], swapped: true },
     });
     await expect(pooled.client.query("SELECT 1")).rejects.toThrow();
     expect(await sales()).toEqual([{ n: 200 }]);
@@ -87,6 +87,24 @@ debianPostgres.describe("postgres.restore", () => {
     expect(await shop.sql("SELECT tableowner FROM pg_tables WHERE tablename = 'item'")).toEqual([
       { tableowner: shop.app },
     ]);
+  });
+
+  test("an extension that only a superuser may create is left out, and said; one that its owner may create comes along", async () => {
+    await shop.sql("CREATE EXTENSION pg_stat_statements");
+    await shop.sql("CREATE EXTENSION citext");
+    const made = await carriedOut(backup, {}, target());
+    const taken = made.status === "done" ? (made.result as { backup: string }).backup : "";
+    const planned = await planOf(restore, { backup: taken, swap: false }, target());
+    expect(planned).toMatchObject({
+      effects: expect.arrayContaining([expect.stringMatching(/leave out .* pg_stat_statements/)]),
+    });
+    const outcome = await carriedOut(restore, { backup: taken }, target());
+    expect(outcome).toMatchObject({ status: "done", result: { leftOut: ["pg_stat_statements"], swapped: true } });
+    expect(await shop.sql("SELECT extname FROM pg_extension ORDER BY 1")).toEqual([
+      { extname: "citext" },
+      { extname: "plpgsql" },
+    ]);
+    expect(await sales()).toEqual([{ n: 200 }]);
   });
 
   test("in two steps: made and checked first, while the old one works on, and swapped by a plan of its own", async () => {
