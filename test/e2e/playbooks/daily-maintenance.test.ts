@@ -1,7 +1,7 @@
-/** The night's work: statistics are renewed, old logs deleted, and a disk that fills up is handed over. */
+/** The night's work, by its schedule and by request: statistics are renewed, old logs deleted, and a disk that fills up is handed over. */
 
 import { existsSync } from "node:fs";
-import { utimes, writeFile } from "node:fs/promises";
+import { rename, utimes, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { mailsTo } from "../../support/callers.ts";
 import { until } from "../../support/until.ts";
@@ -12,7 +12,10 @@ jest.setTimeout(180_000);
 /** The folder of logs is this test's own, and how much room the disk must have is what it has, or more than there is. */
 async function startNight(leastFreePercent: string): Promise<{ readonly stack: Stack; readonly logs: string }> {
   let logs = "";
-  const hurry: [string, string][] = [["leastFreePercent > 10", `leastFreePercent > ${leastFreePercent}`]];
+  const hurry: [string, string][] = [
+    ["leastFreePercent > 10", `leastFreePercent > ${leastFreePercent}`],
+    ["leastFreePercent < 10", `leastFreePercent < ${leastFreePercent}`],
+  ];
   const stack = await startStack({
     playbook: "daily-maintenance",
     hurry,
@@ -41,10 +44,11 @@ stackServices.describe("daily-maintenance", () => {
   });
   afterAll(() => night?.stack.stop());
 
-  test("statistics are renewed and logs of more than a week deleted, announced before, and nobody is asked", async () => {
+  test("by its schedule statistics are renewed and logs of more than a week deleted, announced before, and nobody is asked", async () => {
     const { stack, logs } = night;
-    const ended = await stack.ended(await stack.request({}));
+    const ended = await stack.ended(await stack.scheduled());
     expect(ended).toMatchObject({ outcome: "fixed", approvals: [] });
+    expect((ended.trigger as { due?: string }).due?.slice(11)).toBe("02:00:00.000Z");
     expect(resultOf(ended, "analyze").analyzed.length).toBeGreaterThan(0);
     expect(["old.log", "new.log", "old.txt"].filter((name) => existsSync(join(logs, name)))).toEqual([
       "new.log",
@@ -57,9 +61,20 @@ stackServices.describe("daily-maintenance", () => {
     expect(at("announcing")).toBeLessThan(at("step-started"));
   });
 
-  test("a second night finds nothing to delete, and says so", async () => {
-    const ended = await night.stack.ended(await night.stack.request({}));
+  test("asked for again it finds nothing to delete, says so, and tells nobody", async () => {
+    const { stack } = night;
+    const ended = await stack.ended(await stack.request({}));
     expect(ended.steps.find(({ id }) => id === "logs")?.state).toBe("nothing-to-do");
+    expect(mailsTo(stack.callers, "infra@youtility.com")).toEqual([]);
+  });
+
+  test("where the folder of the logs is not there, that is said", async () => {
+    const { stack, logs } = night;
+    const hidden = `${logs}.away`;
+    await rename(logs, hidden);
+    const ended = await stack.ended(await stack.request({}));
+    await rename(hidden, logs);
+    expect(ended).toMatchObject({ outcome: "failed", reason: expect.stringContaining(logs) });
   });
 });
 
@@ -70,12 +85,13 @@ stackServices.describe("daily-maintenance on a disk that fills up", () => {
   });
   afterAll(() => night?.stack.stop());
 
-  test("is handed over to support and the database's people", async () => {
+  test("is told to the infrastructure's people, and handed over with what takes the room", async () => {
     const { stack } = night;
     const ended = await stack.ended(await stack.request({}));
     expect(ended).toMatchObject({ outcome: "ineffective", reason: expect.stringContaining("leastFreePercent > 100") });
-    await until(() => mailsTo(stack.callers, "dba-team@youtility.com").some((mail) => mail.includes(ended.id)), {
-      what: "a mail",
-    });
+    expect(resultOf(ended, "before").folders.map(({ folder }: { folder: string }) => folder)).toContain(night.logs);
+    for (const people of ["infra@youtility.com", "dba-team@youtility.com"]) {
+      await until(() => mailsTo(stack.callers, people).some((mail) => mail.includes(ended.id)), { what: "a mail" });
+    }
   });
 });
