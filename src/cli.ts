@@ -1,7 +1,6 @@
 #!/usr/bin/env node
 /** Parses the command line and starts what it asks for. Exit codes: 0 done, 1 the answer is no, 2 wrong usage or configuration. */
 
-import { existsSync } from "node:fs";
 import { createInterface } from "node:readline/promises";
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
 import { createClient } from "./cli/client.ts";
@@ -19,6 +18,7 @@ import {
 } from "./cli/commands.ts";
 import { printPolkitRules } from "./cli/polkit.ts";
 import { clientSettings } from "./config/client.ts";
+import { configurationFile } from "./config/configuration-file.ts";
 import { formatProblem } from "./config/problems.ts";
 import { parseDuration } from "./domain/duration.ts";
 import type { Role } from "./main.ts";
@@ -28,51 +28,52 @@ const program = new Command("paramedic")
   .showHelpAfterError("(`paramedic help` lists the commands)")
   .exitOverride();
 
-const configOption = () =>
-  new Option("--config <file>", "the configuration file").default(undefined, "paramedic.yaml, where there is one");
+/** A command that reads the configuration, which is named by an argument or, as scripts do, by `--config`. */
+function configuredCommand(name: string, description: string): Command {
+  return program
+    .command(name)
+    .description(description)
+    .argument("[path]", "the configuration file, or its folder")
+    .addOption(new Option("--config <path>", "the same").default(undefined, "paramedic.yaml, where there is one"));
+}
 
-program
-  .command("serve")
-  .description("receive alerts, run playbooks and serve the API until stopped")
-  .addOption(configOption())
+function named(path: string | undefined, { config }: { readonly config?: string }): string | null {
+  if (path !== undefined && config !== undefined)
+    throw new InvalidArgumentError("The configuration is named twice: give the path, or --config.");
+  return path ?? config ?? null;
+}
+
+configuredCommand("serve", "receive alerts, run playbooks and serve the API until stopped")
   .addOption(
     new Option("--role <role>", "what this process does").choices(["all", "receiver", "worker"]).default("all"),
   )
   .option("--host <name>", "the host whose steps this worker serves too", hostName)
-  .action(async (options: { config?: string; role: Role; host?: string }) => {
+  .action(async (path: string | undefined, options: { config?: string; role: Role; host?: string }) => {
     // Loaded only here: the commands that speak with a running service should answer at once.
     const { serve } = await import("./main.ts");
-    process.exitCode = await serve({ file: options.config ?? null, role: options.role, host: options.host ?? null });
+    process.exitCode = await serve({ file: named(path, options), role: options.role, host: options.host ?? null });
   });
 
-program
-  .command("check")
-  .description("load configuration and playbooks and print every problem as file:line: message")
-  .addOption(configOption())
-  .action(async (options: { config?: string }) => {
+configuredCommand("check", "load configuration and playbooks and print every problem as file:line: message").action(
+  async (path: string | undefined, options: { config?: string }) => {
     const { check } = await import("./main.ts");
-    process.exitCode = await check({ file: options.config ?? null });
-  });
+    process.exitCode = await check({ file: named(path, options) });
+  },
+);
 
-program
-  .command("migrate")
-  .description("apply the database migrations and exit")
-  .addOption(configOption())
-  .action(async (options: { config?: string }) => {
+configuredCommand("migrate", "apply the database migrations and exit").action(
+  async (path: string | undefined, options: { config?: string }) => {
     const { migrateOnly } = await import("./main.ts");
-    process.exitCode = await migrateOnly({ file: options.config ?? null });
-  });
+    process.exitCode = await migrateOnly({ file: named(path, options) });
+  },
+);
 
-program
-  .command("polkit")
-  .description("print the polkit rules that let a user restart the configured units and nothing else")
-  .addOption(configOption())
+configuredCommand("polkit", "print the polkit rules that let a user restart the configured units and nothing else")
   .requiredOption("--user <name>", "the user that Paramedic runs as")
   .option("--host <name>", "only the units of this host's targets", hostName)
-  .action(async (options: { config?: string; user: string; host?: string }) => {
+  .action(async (path: string | undefined, options: { config?: string; user: string; host?: string }) => {
     const { loadConfig } = await import("./config/load.ts");
-    const file = options.config ?? (existsSync("paramedic.yaml") ? "paramedic.yaml" : null);
-    const loaded = loadConfig({ file });
+    const loaded = loadConfig({ file: configurationFile(named(path, options)) });
     if ("problems" in loaded) {
       for (const problem of loaded.problems) process.stderr.write(`${formatProblem(problem)}\n`);
       process.exitCode = 2;

@@ -1,8 +1,8 @@
 /** Starts a process: reads the configuration, starts the app, turns signals into an orderly stop with a hard end. */
 
-import { existsSync } from "node:fs";
 import { checkPlaybooks, migrateDatabase, type Role, StartRefused, startApp } from "./app.ts";
 import type { Config } from "./config/config.ts";
+import { configurationFile } from "./config/configuration-file.ts";
 import { type LoadedConfig, loadConfig } from "./config/load.ts";
 import { outlineOf } from "./config/outline.ts";
 import { formatProblem } from "./config/problems.ts";
@@ -10,7 +10,6 @@ import { createLogger, type Logger } from "./log.ts";
 
 export type { Role } from "./app.ts";
 
-const defaultFile = "paramedic.yaml";
 /** What an orderly stop may take beyond the drain, before the process ends itself. Leases make that safe. */
 const hardEndAfterDrainMs = 5_000;
 /** What may be left open after an orderly stop is given this long to close. */
@@ -98,7 +97,7 @@ function read(file: string | null): Config | null {
 }
 
 function load(file: string | null): LoadedConfig {
-  return loadConfig({ file: file ?? (existsSync(defaultFile) ? defaultFile : null) });
+  return loadConfig({ file: configurationFile(file) });
 }
 
 function print(line: string): void {

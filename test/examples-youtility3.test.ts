@@ -1,6 +1,7 @@
 /** Holds what surrounds YOUTILITY3's playbooks: the rules that raise its alerts and the routes that they take, by Prometheus's own tools. */
 
 import { execFile } from "node:child_process";
+import { randomBytes } from "node:crypto";
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { promisify } from "node:util";
@@ -10,6 +11,7 @@ import { loadPlaybooks } from "../src/playbooks/load.ts";
 import { createMatchIndex } from "../src/playbooks/match.ts";
 import { matchesAll } from "../src/playbooks/matcher.ts";
 import { world as testWorld } from "./playbooks/actions.ts";
+import { builtProgram } from "./support/built.ts";
 import { realService } from "./support/real-service.ts";
 import { temporaryFolder } from "./support/run-folder.ts";
 
@@ -88,6 +90,63 @@ const troubles: readonly (readonly [string, string, number])[] = [
   ["DatabaseOverload", "youtility3_database_connections", 91],
   ["ApplicationCrashLoop", `up${scraped}`, 0],
 ];
+
+/** The lines that `paramedic check` prints for the example, in an environment with these variables only. */
+async function checked(args: readonly string[], env: Readonly<Record<string, string>>) {
+  const program = join(await builtProgram(), "cli.js");
+  const options = { cwd: join(__dirname, ".."), env: { PATH: process.env["PATH"] ?? "", ...env } };
+  const ended = await run(process.execPath, [program, ...args], options).then(
+    ({ stdout }) => ({ code: 0, stdout, stderr: "" }),
+    ({ code, stdout, stderr }) => ({ code: code as number, stdout: stdout as string, stderr: stderr as string }),
+  );
+  return { ...ended, lines: ended.stdout.trimEnd().split("\n") };
+}
+
+/** What the example expects of its environment. */
+function secrets(): Readonly<Record<string, string>> {
+  const names = [...readFileSync(join(example, "paramedic.yaml"), "utf8").matchAll(/\{ env: ([A-Z0-9_]+) \}/g)];
+  const sampleOf = (name: string) => {
+    if (name === "SMTP_URL") return "smtps://paramedic@127.0.0.1:1";
+    if (!name.endsWith("_URL")) return randomBytes(16).toString("hex");
+    return name.endsWith("REDIS_URL") ? "redis://127.0.0.1:1" : "postgres://paramedic@127.0.0.1:1/youtility3";
+  };
+  return Object.fromEntries(names.map(([, name]) => [name as string, sampleOf(name as string)]));
+}
+
+describe("paramedic check", () => {
+  const allWell = { code: 0, lines: [`1 targets and ${playbooks.length} playbooks are in order`] };
+
+  test.each([
+    [["check", "examples/youtility3"]],
+    [["check", "examples/youtility3/"]],
+    [["check", "examples/youtility3/paramedic.yaml"]],
+    [["check", "--config", "examples/youtility3"]],
+    [["check", "--config", "examples/youtility3/paramedic.yaml"]],
+  ])("paramedic %j finds no problem, and nothing to warn of", async (args) => {
+    expect(await checked(args, secrets())).toMatchObject(allWell);
+  });
+
+  test("names nothing but the secrets where the environment has none of them", async () => {
+    const { code, lines } = await checked(["check", "examples/youtility3"], {});
+    expect(code).toBe(1);
+    expect(
+      lines.filter((line) => !/^examples\/youtility3\/paramedic\.yaml:\d+: .*\{ env: NAME \}|is not set$/.test(line)),
+    ).toEqual([]);
+  });
+
+  test("a folder without a configuration, and a configuration that is named twice, are wrong", async () => {
+    const missing = await checked(["check", "examples/demo/playbooks"], secrets());
+    expect(missing).toMatchObject({
+      code: 1,
+      lines: [
+        expect.stringContaining("playbooks/paramedic.yaml:1: the configuration cannot be read"),
+        expect.stringContaining("were not looked at"),
+      ],
+    });
+    const twice = await checked(["check", "examples/youtility3", "--config", "examples/demo"], secrets());
+    expect(twice).toMatchObject({ code: 2, stderr: expect.stringContaining("named twice") });
+  });
+});
 
 realService("promtool (Debian: prometheus)", "promtool").describe("alerts.yml", () => {
   test("is in order for promtool", async () => {

@@ -219,7 +219,9 @@ export const playbookFields = {
   during: z
     .enum(["maintenance"], { error: "must be maintenance, or left out" })
     .optional()
-    .describe("When something may be changed: only inside the target's maintenance windows, or, left out, at any time."),
+    .describe(
+      "When something may be changed: only inside the target's maintenance windows, or, left out, at any time.",
+    ),
   steps: z
     .array(stepSchema, { error: "must be a list of steps" })
     .min(1, { error: "is empty; a playbook has at least one step" })
