@@ -50,7 +50,7 @@ export function createClaims(
   },
 ): Claims {
   const { pool } = database;
-  const claim = batched<string, ClaimedRun | null>(
+  const claimNow = batched<string, ClaimedRun | null>(
     async (ids) => {
       const { rows } = await pool.query<ClaimRow>({
         name: "paramedic-claim",
@@ -73,8 +73,20 @@ export function createClaims(
     },
     { lanes: 2, most: 100 },
   );
+  const readAgain = async (run: { readonly id: string; readonly fence: number }): Promise<ClaimedRun | null> => {
+    const { rows } = await pool.query<ClaimRow>(reloadSql, [run.id, run.fence]);
+    const row = rows[0];
+    return row ? claimedRun(row) : null;
+  };
   return {
-    claim,
+    claim: async (runId) => {
+      const claimed = await claimNow(runId);
+      // The run's row is as it was locked, its history as it was when the statement began: an answer that came in between
+      // would never be seen, since nothing makes the run due once more.
+      if (claimed === null || claimed.history.length === claimed.lastSeq) return claimed;
+      const whole = await readAgain(claimed);
+      return whole && { ...whole, takenOver: claimed.takenOver, leftTo: claimed.leftTo };
+    },
     extend: async (runs) => {
       const beat = async (of: typeof runs, sql: string): Promise<readonly { id: string; extended: boolean }[]> => {
         const values = [of.map((run) => run.id), of.map((run) => run.fence), options.leaseMs / 1000];
@@ -92,11 +104,7 @@ export function createClaims(
           : [];
       return new Set([...first, ...second].flatMap((row) => (row.extended ? [row.id] : [])));
     },
-    reload: async (run) => {
-      const { rows } = await pool.query<ClaimRow>(reloadSql, [run.id, run.fence]);
-      const row = rows[0];
-      return row ? claimedRun(row) : null;
-    },
+    reload: readAgain,
   };
 }
 

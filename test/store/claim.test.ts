@@ -1,3 +1,4 @@
+import { appendFromOutside } from "../../src/store/outside.ts";
 import { happened } from "../support/builders.ts";
 import {
   appendOf,
@@ -30,6 +31,9 @@ const expireLease = (id: string) =>
     [id],
   );
 
+/** Any number that nothing else locks. */
+const gate = 4_242;
+
 describe("claim", () => {
   test("hands over the whole run with a new fence", async () => {
     const of = ownTarget();
@@ -57,6 +61,33 @@ describe("claim", () => {
         Array.from({ length: 10 }, (_, index) => (index % 2 ? store : other).claims.claim(id)),
       );
       expect(claims.filter((claim) => claim !== null)).toHaveLength(1);
+    }
+  });
+
+  test("what is told while it claims is in the history that it hands over", async () => {
+    const [first, second] = [await storedRun(store, ownTarget()), await storedRun(store, ownTarget())];
+    // The statement has begun, and waits at the first run before it comes to the second.
+    await store.sql(`CREATE FUNCTION wait_here() RETURNS trigger LANGUAGE plpgsql AS $$
+      BEGIN PERFORM pg_advisory_xact_lock(${gate}); RETURN NEW; END $$`);
+    await store.sql(`CREATE TRIGGER wait_here BEFORE UPDATE ON paramedic.runs FOR EACH ROW
+      WHEN (NEW.id = '${first}' AND NEW.fence > OLD.fence) EXECUTE FUNCTION wait_here()`);
+    const [keeper, teller] = [await store.database.people.connect(), await store.database.people.connect()];
+    try {
+      await keeper.query("SELECT pg_advisory_lock($1)", [gate]);
+      // Whoever tells it has begun before the claim and commits after it has begun.
+      await teller.query("BEGIN");
+      const claiming = Promise.all([first, second].map((id) => store.claims.claim(id)));
+      await until(async () => (await store.sql("SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"))[0]);
+      await appendFromOutside(teller, [{ runId: second, happening: happened.cancelled() }]);
+      await teller.query("COMMIT");
+      await keeper.query("SELECT pg_advisory_unlock($1)", [gate]);
+      const [, claimed] = await claiming;
+      expect(claimed?.history.map(({ type }) => type)).toEqual(["created", "cancel-requested"]);
+      expect(claimed).toMatchObject({ lastSeq: 2, fence: 1, takenOver: false });
+    } finally {
+      keeper.release();
+      teller.release();
+      await store.sql("DROP FUNCTION wait_here CASCADE");
     }
   });
 
