@@ -74,7 +74,14 @@ export type Happening =
   /** This worker cannot carry out the text that the run started with; another one may. */
   | { readonly type: "set-aside"; readonly worker: string }
   | { readonly type: "step-skipped"; readonly step: string; readonly condition: string }
-  | { readonly type: "step-observed"; readonly step: string; readonly output: Json; readonly durationMs: number }
+  | {
+      readonly type: "step-observed";
+      readonly step: string;
+      readonly output: Json;
+      /** What it means, in the playbook's words for people; left out where the playbook has none. */
+      readonly found?: string;
+      readonly durationMs: number;
+    }
   | {
       readonly type: "step-planned";
       readonly step: string;
@@ -187,6 +194,8 @@ export type Happening =
       readonly check: number;
       readonly passed: boolean;
       readonly output: Json;
+      /** As that of an observation. */
+      readonly found?: string;
       readonly reason: string | null;
     }
   | { readonly type: "alert-resolved"; readonly endsAt: string | null }

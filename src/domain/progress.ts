@@ -171,7 +171,7 @@ export function progressOf(history: readonly RunEvent[]): Progress {
         break;
       case "verification-checked":
         moved = null;
-        checks.set(event.check, { passed: event.passed, at: event.at, reason: event.reason });
+        checks.set(event.check, { passed: event.passed, at: event.at, reason: event.reason ?? event.found ?? null });
         break;
       case "alert-resolved":
         resolved = true;

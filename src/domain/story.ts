@@ -41,7 +41,7 @@ function sentence(event: RunEvent): Sentence {
     case "step-skipped":
       return { text: `Skipped ${event.step}: '${event.condition}' does not hold` };
     case "step-observed":
-      return { text: `Looked (${event.step}): ${brief(event.output)}` };
+      return { text: `Looked (${event.step}): ${event.found ?? brief(event.output)}` };
     case "step-planned":
       return event.effects.length === 0
         ? { text: `Planned ${event.step}: nothing to do` }
@@ -104,7 +104,7 @@ function sentence(event: RunEvent): Sentence {
       return { text: `Asked the system whether ${event.step} took effect: ${event.answer}` };
     case "verification-checked":
       return {
-        text: `Measured: ${event.passed ? "as expected" : "not as expected"}, ${event.reason ?? brief(event.output)}`,
+        text: `Measured: ${event.passed ? "as expected" : "not as expected"}, ${event.reason ?? event.found ?? brief(event.output)}`,
         tone: event.passed ? "good" : "bad",
       };
     case "alert-resolved":

@@ -4,6 +4,7 @@ import type { Labels } from "../domain/alert.ts";
 import type { Telling } from "../domain/story.ts";
 import { titleOf } from "./email-headers.ts";
 import { firingOf } from "./firing.ts";
+import { foundIn } from "./found.ts";
 import { oneLine } from "./one-line.ts";
 import { namesIn } from "./people-names.ts";
 import { openQuestionOf } from "./question.ts";
@@ -42,6 +43,7 @@ export function mailContent(notice: Notice): MailContent {
     ["Summary", annotations["summary"]],
     ["Runbook", annotations["runbook_url"]],
     ["On", notice.target],
+    ...foundIn(notice.story).map((line) => ["Found", line] as const),
     ["Since", firing ? `${notice.startsAt}, for ${firing.for}` : notice.startsAt],
     ["Playbook", notice.playbook],
     ["Does", notice.summary],

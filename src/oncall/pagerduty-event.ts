@@ -4,6 +4,7 @@ import { createHash } from "node:crypto";
 import type { event } from "@pagerduty/pdjs";
 import type { Labels } from "../domain/alert.ts";
 import { firingOf } from "./firing.ts";
+import { foundIn } from "./found.ts";
 import { oneLine } from "./one-line.ts";
 import { namesIn } from "./people-names.ts";
 import { openQuestionOf } from "./question.ts";
@@ -146,10 +147,12 @@ function severityOf(labels: Labels, severities: SeverityTable): Severity {
 function details(notice: Notice): object {
   const question = notice.kind === "approval-unasked" ? openQuestionOf(notice.story) : null;
   const firing = firingOf(notice);
+  const found = foundIn(notice.story);
   const what = question && actionAndRisk(question.step, notice);
   return {
     playbook: oneLine(notice.playbook, longestField),
     ...(notice.summary === null ? {} : { does: oneLine(notice.summary, longestValue) }),
+    ...(found.length > 0 ? { found } : {}),
     target: notice.target,
     outcome: notice.outcome,
     reason: oneLine(reasonOf(notice), longestSummary),

@@ -6,7 +6,7 @@ import { parseDuration } from "../domain/duration.ts";
 import type { JsonObject } from "../domain/json.ts";
 import type { Check, InputDeclaration, Revert, Step } from "../domain/playbook.ts";
 import { dyn, jsonSchemaOf, type ValueType, valueTypeOf } from "./cel-types.ts";
-import { type Condition, compileCondition, type Scope } from "./expression.ts";
+import { type Condition, compileCondition, compileText, type Scope, type Text } from "./expression.ts";
 import { hint } from "./near.ts";
 import type { checkSchema, stepSchema } from "./schema.ts";
 import { compileTemplate, type StepInput } from "./template.ts";
@@ -19,6 +19,8 @@ export interface LoadedStep {
   /** Null: always. */
   readonly condition: Condition | null;
   readonly input: StepInput;
+  /** To be called with what was seen as `output`; null where the playbook says nothing of it. */
+  readonly found: Text | null;
 }
 
 /** A check of the verification with what runs it. */
@@ -28,6 +30,8 @@ export interface LoadedCheck {
   readonly input: StepInput;
   /** To be called with the observation as `output`. */
   readonly expect: Condition;
+  /** As that of a step. */
+  readonly found: Text | null;
 }
 
 /** Reports one problem; the path leads from the step or check to what is wrong. */
@@ -75,9 +79,14 @@ export function compileStep(
       report(["approval"], `${action.name} only observes, so there is nothing to approve; leave approval out`);
       return null;
     }
-    return condition === undefined || input === null
+    const found = textOf(raw.found, { ...scope, output: outputType(action) }, report);
+    return condition === undefined || input === null || found === undefined
       ? null
-      : { step: { ...base, kind: "observe" }, action, condition, input };
+      : { step: { ...base, kind: "observe" }, action, condition, input, found };
+  }
+  if (raw.found !== undefined) {
+    report(["found"], `${action.name} changes something and its effects say what; leave found out`);
+    return null;
   }
   const risk = action.riskOf?.((raw.with ?? {}) as JsonObject) ?? action.risk;
   if (raw.approval === "never" && risk === "irreversible") {
@@ -89,7 +98,7 @@ export function compileStep(
   const { repeat, tells } = action;
   const approval = raw.approval ?? "by-risk";
   const step: Step = { ...base, kind: "change", risk, repeat, ...(tells && { tells }), approval, revert };
-  return { step, action, condition, input };
+  return { step, action, condition, input, found: null };
 }
 
 /** When what the step changed is put back; null: it stays; undefined: something is wrong with it. */
@@ -116,6 +125,7 @@ export function compileCheck(
   }
   const scope: Scope = { ...around, place: "condition", output: outputType(action) };
   const expect = conditionOf(raw.expect, scope, "expect", report);
+  const found = textOf(raw.found, scope, report);
   const input = observes === null ? null : templateOf(raw.with, observes, { ...scope, output: null }, report);
   const withinMs = milliseconds(raw.within) ?? defaultWithinMs;
   const everyMs = milliseconds(raw.every) ?? Math.min(Math.max(withinMs / 10, 1_000), 15_000);
@@ -123,7 +133,7 @@ export function compileCheck(
     report(["every"], `every (${raw.every}) is longer than within (${raw.within ?? "1m"})`);
     return null;
   }
-  if (observes === null || expect === undefined || input === null) return null;
+  if (observes === null || expect === undefined || input === null || found === undefined) return null;
   const check: Check = {
     do: raw.do,
     with: (raw.with ?? {}) as JsonObject,
@@ -133,7 +143,7 @@ export function compileCheck(
     timeoutMs: milliseconds(raw.timeout) ?? defaultTimeoutMs,
     onHost: observes.onHost ?? false,
   };
-  return { check, action: observes, input, expect };
+  return { check, action: observes, input, expect, found };
 }
 
 /** What `steps.<id>` is to expressions: what an observation sees; what a change results in is known only to the run. */
@@ -151,6 +161,14 @@ function conditionOf(source: string, scope: Scope, key: string, report: Report):
   const compiled = compileCondition(source, scope);
   if (compiled.ok) return compiled.condition;
   report([key], `${key}: ${compiled.message}`);
+  return undefined;
+}
+
+function textOf(source: string | undefined, scope: Scope, report: Report): Text | null | undefined {
+  if (source === undefined) return null;
+  const compiled = compileText(source, scope);
+  if (compiled.ok) return compiled.text;
+  report(["found"], `found: ${compiled.message}`);
   return undefined;
 }
 

@@ -55,6 +55,13 @@ export type CompiledCondition =
   | { readonly ok: true; readonly condition: Condition; readonly steps: readonly string[] }
   | { readonly ok: false; readonly message: string };
 
+/** What to tell people, or a sentence that says why it cannot be told. */
+export type Text = (values: Values) => Evaluated<string>;
+
+export type CompiledText =
+  | { readonly ok: true; readonly text: Text }
+  | { readonly ok: false; readonly message: string };
+
 const longestSource = 2_000;
 
 /** Compiles an expression that must give true or false. */
@@ -72,6 +79,24 @@ export function compileCondition(source: string, scope: Scope): CompiledConditio
       if (!result.ok) return result;
       if (typeof result.value === "boolean") return { ok: true, value: result.value };
       return { ok: false, error: `the condition gave ${JSON.stringify(result.value)}, not true or false` };
+    },
+  };
+}
+
+/** Compiles an expression that must give a text for people. */
+export function compileText(source: string, scope: Scope): CompiledText {
+  const expression = compileExpression(source, scope);
+  if (!expression.ok) return expression;
+  if (expression.type !== "string" && expression.type !== "dyn") {
+    return { ok: false, message: `it must give a text, not ${expression.type}; string(…) makes one: ${source}` };
+  }
+  return {
+    ok: true,
+    text(values) {
+      const result = expression.evaluate(values);
+      if (!result.ok) return result;
+      if (typeof result.value === "string") return { ok: true, value: result.value };
+      return { ok: false, error: `it gave ${JSON.stringify(result.value)}, not a text` };
     },
   };
 }

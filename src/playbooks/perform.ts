@@ -6,6 +6,7 @@ import type { Json } from "../domain/json.ts";
 import type { ChangeStep, Step } from "../domain/playbook.ts";
 import type { Progress } from "../domain/progress.ts";
 import { digestOf } from "./digest.ts";
+import type { Text } from "./expression.ts";
 import type { LoadedPlaybook } from "./load.ts";
 
 /** What performing needs besides the step. */
@@ -43,7 +44,8 @@ export async function observe(performance: Performance, step: Step, progress: Pr
   const output = checkedOutput(action, seen.value.output);
   if (!output.ok)
     return { type: "step-failed", step: step.id, during: "observe", reason: output.reason, retryable: false };
-  return { type: "step-observed", step: step.id, output: output.value, durationMs };
+  const found = foundBy(performance.loaded.steps.get(step.id)?.found ?? null, performance.values, output.value);
+  return { type: "step-observed", step: step.id, output: output.value, ...found, durationMs };
 }
 
 /** Finds out what would change, or says that the condition does not hold. */
@@ -118,7 +120,31 @@ export async function verify(performance: Performance, index: number): Promise<H
   if (!output.ok) return failed(output.reason);
   const expected = check.expect({ ...performance.values, output: output.value });
   if (!expected.ok) return failed(expected.error, output.value);
-  return { type: "verification-checked", check: index, passed: expected.value, output: output.value, reason: null };
+  const found = foundBy(check.found, performance.values, output.value);
+  return {
+    type: "verification-checked",
+    check: index,
+    passed: expected.value,
+    output: output.value,
+    ...found,
+    reason: null,
+  };
+}
+
+const longestFound = 500;
+
+/** What was seen, in the playbook's words. That they cannot be made is said in their place: it must not end the run. */
+function foundBy(text: Text | null, values: Values, output: Json): { readonly found?: string } {
+  if (text === null) return {};
+  const told = text({ ...values, output });
+  const words = told.ok ? told.value : `it cannot be told (${told.error})`;
+  return {
+    found: words
+      .replaceAll(/\p{Cc}+/gu, " ")
+      .toWellFormed()
+      .slice(0, longestFound)
+      .toWellFormed(),
+  };
 }
 
 function failedStep(

@@ -37,7 +37,9 @@ export function revertingPlaybook(loaded: LoadedPlaybook, mitigation: OfMitigati
       steps: [step],
       notify: [],
     },
-    steps: new Map([[step.id, { step, action, condition: null, input: () => ({ ok: true, input: null }) }]]),
+    steps: new Map([
+      [step.id, { step, action, condition: null, input: () => ({ ok: true, input: null }), found: null }],
+    ]),
     notify: [],
   };
 }

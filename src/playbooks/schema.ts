@@ -43,6 +43,9 @@ export const stepSchema = z
     do: text(100).describe("The action, such as postgres.cancel-queries."),
     if: condition.optional().describe("A condition in CEL; the step is skipped where it does not hold."),
     with: input.optional(),
+    found: condition
+      .optional()
+      .describe("What the observation means, for people: a CEL expression over output that gives a text."),
     approval: z
       .enum(["by-risk", "always", "never"], { error: "must be by-risk, always or never" })
       .optional()
@@ -64,6 +67,9 @@ export const checkSchema = z
     do: text(100).describe("An action that observes."),
     with: input.optional(),
     expect: condition.describe("A condition in CEL over output, what the action saw."),
+    found: condition
+      .optional()
+      .describe("What the measurement means, for people: a CEL expression over output that gives a text."),
     within: positiveDuration.optional().describe("How long it may take until the condition holds; 1m where left out."),
     every: positiveDuration
       .optional()

@@ -88,6 +88,14 @@ test("the text says what is wrong, since when, what was tried with its effects, 
   }
 });
 
+test("what was found stands among the facts", () => {
+  const story = historyOf(happened.observed("look", "40 sessions wait"), happened.observed("cache", evilText));
+  const lines = mailText(mailContent(noticeOf({ story }))).split("\n");
+  expect(lines).toContain("  Found: 40 sessions wait");
+  expect(lines.filter((line) => line.startsWith("  Found: "))).toHaveLength(2);
+  expect(lines.join("\n")).not.toMatch(/^Bcc/m);
+});
+
 test("what the alert's author says stands near the top, with the runbook", () => {
   const annotations = { runbook_url: "https://wiki.example.net/db", summary: "The database is busy", more: "…" };
   const lines = mailText(mailContent(noticeOf({ annotations }))).split("\n");

@@ -50,6 +50,12 @@ test("what is handed over triggers, with what is wrong, on what, since when, and
   });
 });
 
+test("what was found is among the details", () => {
+  const story = historyOf(happened.observed("look", "40 sessions wait"));
+  expect(trigger({ story }).payload.custom_details).toMatchObject({ found: ["40 sessions wait"] });
+  expect(trigger().payload.custom_details).not.toHaveProperty("found");
+});
+
 test("a run that no alert started triggers too", () => {
   const { payload, links } = trigger({ labels: {}, annotations: {}, startsAt: null, target: null, url: null });
   expect(payload).toMatchObject({ source: "paramedic", severity: "error", class: "database-overload" });

@@ -1,5 +1,7 @@
 /** How runs go, on the real store: every ending, and everything that can come in between. */
 
+import type { RunEvent } from "../../src/domain/event.ts";
+import { tell } from "../../src/domain/story.ts";
 import { takeEffect } from "../support/patient.ts";
 import { createSpine, playbookYaml, type Spine, type SpineOptions } from "../support/spine.ts";
 import { until } from "../support/until.ts";
@@ -42,6 +44,30 @@ test("an alert is looked at, planned, healed, verified, and told as one story", 
     "ended",
   ]);
   expect(await spine.reads.firstBrokenEvent(run)).toBeNull();
+});
+
+test("what is found is told in the playbook's words, and what cannot be told ends nothing", async () => {
+  const found = (text: string) => JSON.stringify(`"${text}" + (output.sick ? " sick" : " well")`);
+  const yaml = playbookYaml({
+    verify: `verify:\n  - { do: patient.look, expect: '!output.sick', found: ${found("at last")}, within: 1s, every: 1s }`,
+  })
+    .replace("do: patient.look }", `do: patient.look, found: ${found("the patient is")} }`)
+    .replace("  - { id: heal", "  - { id: again, do: patient.look, found: 'labels.ward' }\n  - { id: heal");
+  await spineWith({ playbooks: [yaml], patient: { curable: false } });
+  const run = await spine.start();
+  expect(await spine.settle(run)).toMatchObject({ outcome: "ineffective" });
+  const events = await spine.events(run);
+  expect(events).toContainEqual(
+    expect.objectContaining({ type: "step-observed", step: "look", found: "the patient is sick" }),
+  );
+  expect(events).toContainEqual(
+    expect.objectContaining({ step: "again", found: expect.stringMatching(/^it cannot be told \(.*labels\.ward/) }),
+  );
+  expect(events).toContainEqual(expect.objectContaining({ type: "verification-checked", found: "at last sick" }));
+  expect(events.at(-1)).toMatchObject({ reason: expect.stringMatching(/did not hold within 1s \(at last sick\)$/) });
+  expect(tell(events.find(({ type }) => type === "verification-checked") as RunEvent).text).toBe(
+    "Measured: not as expected, at last sick",
+  );
 });
 
 test("a condition that does not hold skips the step, and a healthy patient leaves nothing to do", async () => {

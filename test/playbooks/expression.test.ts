@@ -1,6 +1,12 @@
 import type { Json } from "../../src/domain/json.ts";
 import { jsonSchemaOf, type ValueType, valueTypeOf } from "../../src/playbooks/cel-types.ts";
-import { compileCondition, compileExpression, type Scope, type Values } from "../../src/playbooks/expression.ts";
+import {
+  compileCondition,
+  compileExpression,
+  compileText,
+  type Scope,
+  type Values,
+} from "../../src/playbooks/expression.ts";
 import { actions } from "./actions.ts";
 
 const activity = actions.get("postgres.activity");
@@ -184,6 +190,28 @@ describe("what is found out when it is evaluated", () => {
     if (!compiled.ok) throw new Error(compiled.message);
     const odd = { ...values, steps: { activity: { longestSeconds: "long" } } };
     expect(compiled.condition(odd)).toEqual({ ok: false, error: expect.stringContaining("longestSeconds") });
+  });
+});
+
+describe("texts for people", () => {
+  test("are put together of what is known", () => {
+    const compiled = compileText("'at least ' + string(int(steps.activity.longestSeconds)) + ' s'", scope);
+    if (!compiled.ok) throw new Error(compiled.message);
+    expect(compiled.text(values)).toEqual({ ok: true, value: "at least 300 s" });
+  });
+
+  test.each([
+    ["1 + 2", "it must give a text, not int; string(…) makes one: 1 + 2"],
+    ["'a' + 1", "no such overload"],
+    ["steps.later.nope", "steps.later"],
+  ])("%s is refused", (source, message) => {
+    expect(compileText(source, scope)).toEqual({ ok: false, message: expect.stringContaining(message) });
+  });
+
+  test("what turns out to be none is an error", () => {
+    const compiled = compileText("steps.change.cancelled", scope);
+    if (!compiled.ok) throw new Error(compiled.message);
+    expect(compiled.text(values)).toEqual({ ok: false, error: "it gave 3, not a text" });
   });
 });
 

@@ -329,6 +329,21 @@ describe("one mistake, one message with its line", () => {
       "9: postgres.activity only observes, so there is nothing to put back; leave revert_after out",
     ],
     [
+      "    do: postgres.activity\n  - id: cancel",
+      "    do: postgres.activity\n    found: output.longestSeconds\n  - id: cancel",
+      "9: found: it must give a text, not double; string(…) makes one: output.longestSeconds",
+    ],
+    [
+      "    expect: output.longestSeconds < 300\n",
+      "    expect: output.longestSeconds < 300\n    found: output.slowest\n",
+      "17: found: there is no output.slowest; there are: connections, longestSeconds, state, databases, byUser, blockers, pool, note, healthy",
+    ],
+    [
+      "    with:\n",
+      "    found: '\"much\"'\n    with:\n",
+      "12: postgres.cancel-queries changes something and its effects say what; leave found out",
+    ],
+    [
       "    with:\n",
       "    revert_after: 2h\n    with:\n",
       "12: what postgres.cancel-queries changes cannot be put back; leave revert_after out",
@@ -422,7 +437,7 @@ escalate: nobody
     "a.yaml:10: if: there is no step 'nope'; there are: activity: steps.activity.anything > 300 && steps.nope.x",
     "a.yaml:12: with.olderThanSecond: unknown input 'olderThanSecond'; did you mean olderThanSeconds?",
     "a.yaml:12: with.olderThanSeconds: input 'olderThanSeconds' is missing",
-    "a.yaml:13: steps[2] must be a map with id, do, if, with, approval, revert_after, revert_on, timeout",
+    "a.yaml:13: steps[2] must be a map with id, do, if, with, found, approval, revert_after, revert_on, timeout",
     "a.yaml:15: verify[0].expect is missing",
     "a.yaml:15: postgres.restore changes something; verify takes actions that observe",
     "a.yaml:17: the configuration has no escalation policy 'nobody'; there are: database",

@@ -118,7 +118,13 @@ export const happened = {
   }),
   takenOver: (): Happening => ({ type: "taken-over", worker: "other", fence: 2 }),
   skipped: (step = "change"): Happening => ({ type: "step-skipped", step, condition: "false" }),
-  observed: (step = "look"): Happening => ({ type: "step-observed", step, output: { well: true }, durationMs: 1 }),
+  observed: (step = "look", found?: string): Happening => ({
+    type: "step-observed",
+    step,
+    output: { well: true },
+    ...(found === undefined ? {} : { found }),
+    durationMs: 1,
+  }),
   planned: (digest = "d1", effects: readonly string[] = ["would change"], step = "change"): Happening => ({
     type: "step-planned",
     step,

@@ -102,6 +102,12 @@ export function effectBlocks(
   return { blocks: [...sections(lines), ...more], isCut };
 }
 
+/** What was found, a line each; nothing where nothing was. */
+export function foundBlocks(lines: readonly string[]): readonly JsonObject[] {
+  if (lines.length === 0) return [];
+  return [noted(["*What was found:*"]), ...sections(lines.map((line) => `• ${line}`))];
+}
+
 function sections(lines: readonly string[]): readonly JsonObject[] {
   const texts: string[][] = [];
   let left = 0;

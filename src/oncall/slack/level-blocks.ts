@@ -2,6 +2,7 @@
 
 import type { RunEvent } from "../../domain/event.ts";
 import type { JsonObject } from "../../domain/json.ts";
+import { foundIn } from "../found.ts";
 import { oneLine } from "../one-line.ts";
 import { lastQuestion, type Question } from "../question.ts";
 import { riskOf } from "../risk.ts";
@@ -11,6 +12,7 @@ import {
   acknowledgeButton,
   counted,
   effectBlocks,
+  foundBlocks,
   header,
   noted,
   planButtons,
@@ -49,6 +51,7 @@ export function levelSaying(message: Message, subject: Subject, notice: Notice, 
       header(title),
       ...standBlocks(message, subject, notice),
       ...causeBlocks(subject),
+      ...foundBlocks(foundIn(subject.story)),
       ...(risk === null ? [] : [noted([`*${risk}.*`])]),
       ...(asks ? [noted([`*Answer before ${moment(asks.expiresAt)}*; no answer means no.`])] : []),
       ...(asks ? planBlocks(asks, subject, room) : []),

@@ -1,6 +1,7 @@
 /** What a run's own message in Slack shows: the question while one waits, the record of what became of it afterwards. */
 
 import type { JsonObject } from "../../domain/json.ts";
+import { foundIn } from "../found.ts";
 import { oneLine } from "../one-line.ts";
 import { lastQuestion, type Question } from "../question.ts";
 import { actionAndRisk, riskOf } from "../risk.ts";
@@ -9,6 +10,7 @@ import { byPlaybook, cause, causeBlocks, inWords, isWell, onTarget, whatFor, why
 import {
   counted,
   effectBlocks,
+  foundBlocks,
   header,
   noted,
   planButtons,
@@ -38,6 +40,7 @@ export function recordSaying(subject: Subject, room: number): Saying {
       ...endBlocks(subject),
       ...(question && !asks ? decisionBlocks(question, subject) : []),
       ...causeBlocks(subject),
+      ...foundBlocks(foundIn(subject.story)),
       ...(question && asks ? [noted([...risk(question, subject), ...demand(question)])] : []),
       ...(question ? planBlocks(question, subject, room) : []),
       smallPrint([plain(basis(subject, question), 600)]),

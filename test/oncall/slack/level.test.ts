@@ -56,6 +56,11 @@ test("what is handed over says what is the matter, what was tried and what to do
   expect(posted && buttonsOf(posted)).toEqual([["I have it", JSON.stringify({ run })]]);
 });
 
+test("what was found is told with what is the matter", async () => {
+  await follow(handedOver, subject(story(happened.observed("look", "40 sessions wait"), ...tried)), ever);
+  expect(shown()).toMatch(/Has fired for[^\n]*\n\*What was found:\*\n• 40 sessions wait\n/);
+});
+
 test("the same message says who has it and that it is over, and nothing else is ever posted", async () => {
   const told = await follow(handedOver, subject(story(...tried)), ever);
   const had = await follow(later(handedOver, told), subject(story(...tried, 120, taken)), ever);

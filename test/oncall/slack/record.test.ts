@@ -13,6 +13,7 @@ import {
   effects,
   ever,
   kept,
+  markupOf,
   message,
   run,
   story,
@@ -89,6 +90,18 @@ test("the question says what fired, on what, what it will do and until when, and
   ]);
   expect(posted?.text).toContain("Approve cancel on youtility3? DatabaseOverload, critical");
   expect(replies()).toEqual([]);
+});
+
+test("what was found stands between what fired and what it will do, and stays in the record", async () => {
+  const found = [happened.observed("look", "95 % take <!channel> 1200 ms"), happened.observed("cache", "40 % hit")];
+  const asked = await tell(story(...found, ...question));
+  const lines = "*What was found:*\n• 95 % take <!channel> 1200 ms\n• 40 % hit";
+  expect(shown()).toMatch(/Has fired for [^\n]*\n\*What was found:\*/);
+  expect(shown()).toContain(`${lines}\n*Answer before`);
+  expect(markupOf(slack.messages()[0]?.blocks).join()).not.toContain("1200 ms");
+  await tell(story(...found, ...question, 60, approved, ...carriedOut), asked);
+  expect(shown()).toMatch(/^Fixed: /);
+  expect(shown()).toContain(lines);
 });
 
 test("the same message becomes the record, and its thread tells the story in one reply for each call", async () => {
