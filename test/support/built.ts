@@ -7,7 +7,8 @@ import { promisify } from "node:util";
 import { runFolder } from "./run-folder.ts";
 import { until } from "./until.ts";
 
-const ROOT = resolve(__dirname, "../..");
+/** Where tests, benchmarks and the demo run. */
+const ROOT = resolve(".");
 
 /** The absolute path of `dist/`, built at most once in a Jest run and only if a source file is newer than it. */
 export async function builtProgram(): Promise<string> {

@@ -1,7 +1,7 @@
 /** Starts the compiled service as a process of its own with a generated configuration, and talks to it as its users do. */
 
 import { mkdir, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import type { RunView } from "../../src/api/run-view.ts";
 import { builtProgram } from "./built.ts";
 import { freePort } from "./free-port.ts";
@@ -118,7 +118,7 @@ export async function startService(options: ServiceOptions): Promise<Service> {
     };
     const spawned = { env: environment, cwd: folder };
     return options.program === "counting"
-      ? await startNode(join(__dirname, "crash-at.mjs"), [file, role, ...host], spawned)
+      ? await startNode(resolve("test/support/crash-at.mjs"), [file, role, ...host], spawned)
       : await startedBy(
           options.startedBy ?? [],
           join(dist, "cli.js"),

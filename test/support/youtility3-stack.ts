@@ -5,7 +5,7 @@
  */
 
 import { mkdir, readFile } from "node:fs/promises";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { Redis } from "ioredis";
 import { parse } from "yaml";
 import type { RunView } from "../../src/api/run-view.ts";
@@ -25,7 +25,7 @@ import { startSystemd, systemdService, type TestSystemd } from "./systemd.ts";
 import { sleep, until } from "./until.ts";
 import { createYoutility3, djangoService, python, type Youtility3 } from "./youtility3.ts";
 
-const root = join(__dirname, "../..");
+const root = resolve(".");
 const unit = "youtility3.service";
 const windowMinutes = "0.1";
 

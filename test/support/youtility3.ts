@@ -9,7 +9,7 @@ import { isInstalled, serviceUnless } from "./real-service.ts";
 import { temporaryFolder } from "./run-folder.ts";
 import { startServer, type TestServer } from "./server.ts";
 
-const source = resolve(__dirname, "../e2e/youtility3");
+const source = resolve("test/e2e/youtility3");
 const packages = "/usr/lib/python3/dist-packages";
 
 /** Debian's interpreter: others in the PATH do not see Debian's packages. */
