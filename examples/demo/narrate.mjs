@@ -1,6 +1,7 @@
 /** Turns the events of the demo's run into what a newcomer wants to read; others are told in Paramedic's own words. */
 
 import { tell } from "../../dist/domain/story.js";
+import { figures } from "./figures.mjs";
 
 const seconds = (value) => `${Number(value).toFixed(1)} s`;
 const count = (number, one, many = `${one}s`) => `${number} ${number === 1 ? one : many}`;
@@ -50,7 +51,7 @@ export function narrate(event) {
 }
 
 function activity(output) {
-  if (output?.longestSeconds === undefined) return JSON.stringify(output);
+  if (output?.longestSeconds === undefined) return figures(output);
   if (output.active === 0) return "no active query of the application";
   const active = count(output.active, "active query", "active queries");
   return `${active} of the application, the longest running for ${seconds(output.longestSeconds)}`;
@@ -61,7 +62,9 @@ function rails({ budget, coolDownUntil }) {
   return `budget ${windows.join(", ")}; ${coolDownUntil ? `cool-down until ${coolDownUntil}` : "no cool-down in force"}`;
 }
 
-function result({ cancelled = [], gone = [] }) {
+function result(changed) {
+  if (changed?.cancelled === undefined) return figures(changed);
+  const { cancelled, gone = [] } = changed;
   const ended = gone.length > 0 ? `; ${count(gone.length, "query", "queries")} had ended by itself` : "";
   return `${count(cancelled.length, "query", "queries")} cancelled (pid ${cancelled.join(", ")})${ended}`;
 }

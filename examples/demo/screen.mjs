@@ -24,10 +24,20 @@ export function table(rows, style = (_row, line) => line) {
   }
 }
 
-/** One line of the story: when, who, what; further lines stand below what. */
-export function happened({ after, who, what, more = [], style }) {
+/** Names and what is to be said of each, as two columns, the second one wrapped. */
+export function list(rows) {
+  const column = Math.max(...rows.map(([name]) => name.length)) + 4;
+  for (const [name, text] of rows) {
+    const [first, ...rest] = wrap(text, width() - column);
+    console.log(`  ${paint("bold", name)}${" ".repeat(column - 2 - name.length)}${first}`);
+    for (const line of rest) console.log(" ".repeat(column) + line);
+  }
+}
+
+/** One line of the story: when, who (`room` characters wide), what; further lines stand below what. */
+export function happened({ after, who, what, more = [], style, room = 9 }) {
   const when = `+${(after / 1_000).toFixed(1)} s`.padStart(8);
-  const start = `${when}  ${who.padEnd(9)} `;
+  const start = `${when}  ${who.padEnd(room)} `;
   const [first, ...rest] = wrap(what, width() - start.length);
   console.log(paint("dim", when) + start.slice(when.length) + (style ? paint(style, first) : first));
   for (const line of [...rest, ...more.flatMap((text) => wrap(text, width() - start.length - 4, "  "))]) {
@@ -45,11 +55,13 @@ export async function countdown(text, until) {
   if (isTerminal) process.stdout.write(`\r  ${text}     \n`);
 }
 
-function width() {
+/** The columns that there are; 120 at most. */
+export function width() {
   return Math.min(process.stdout.columns ?? 100, 120);
 }
 
-function wrap(text, room, indent = "") {
+/** Text as lines of less than `room` characters, broken between words. */
+export function wrap(text, room, indent = "") {
   const lines = [""];
   for (const word of text.split(" ")) {
     const last = lines.length - 1;

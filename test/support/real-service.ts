@@ -6,6 +6,8 @@ import { delimiter, join } from "node:path";
 /** Whether a service can be started here, and the `describe` for the tests that need it. */
 export interface RealService {
   readonly available: boolean;
+  /** Why it cannot be started, and what to do; null: it can. */
+  readonly problem: string | null;
   readonly describe: (name: string, tests: () => void) => void;
 }
 
@@ -18,10 +20,11 @@ export function realService(name: string, binary: string): RealService {
 /** A service that is there where `problem` is null; otherwise `problem` is a sentence that says why not. */
 export function serviceUnless(problem: string | null): RealService {
   // Looked up when it is called: a benchmark has none.
-  if (problem === null) return { available: true, describe: (title, tests) => describe(title, tests) };
+  if (problem === null) return { available: true, problem, describe: (title, tests) => describe(title, tests) };
   if (process.env["CI"] === "true") {
     return {
       available: false,
+      problem,
       describe: (title) =>
         describe(title, () => {
           test("has the real service that it needs", () => {
@@ -30,8 +33,9 @@ export function serviceUnless(problem: string | null): RealService {
         }),
     };
   }
-  process.stderr.write(`\nSKIPPED: ${problem}\n`);
-  return { available: false, describe: (title, tests) => describe.skip(title, tests) };
+  // Outside Jest, in a benchmark or the demo, nothing is skipped, and whoever asks says what `problem` says.
+  if (typeof describe === "function") process.stderr.write(`\nSKIPPED: ${problem}\n`);
+  return { available: false, problem, describe: (title, tests) => describe.skip(title, tests) };
 }
 
 /** Whether a program of this name can be started. */

@@ -64,6 +64,8 @@ export interface Stack {
   readonly service: Service;
   readonly callers: Callers;
   readonly statusPage: Awaited<ReturnType<typeof startStatusPageDouble>>["double"];
+  /** Where the application, Prometheus and Alertmanager answer. */
+  readonly addresses: { readonly application: string; readonly prometheus: string; readonly alertmanager: string };
   /** Statements as superuser in the application's database. */
   sql(text: string, values?: readonly unknown[]): Promise<Record<string, unknown>[]>;
   /** The status of a page of the application, and its JSON. */
@@ -217,6 +219,7 @@ async function start(
     service,
     callers,
     statusPage: statusPage.double,
+    addresses: { application: url, prometheus: prometheus.url, alertmanager: alertmanager.url },
     sql,
     get,
     visit: (paths, everyMs = 20) => {
