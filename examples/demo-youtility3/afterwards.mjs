@@ -9,7 +9,7 @@ export async function showTold({ callers, statusPage }, run) {
   const told = () => ({
     mails: callers.mail.mails.filter(({ raw }) => raw.includes(run)),
     slack: callers.slack.messages().filter(about),
-    pages: callers.pagerDuty.requests.filter(about),
+    pages: pagesOf(callers.pagerDuty.requests, about),
     status: statusPage.entries.filter(about),
   });
   for (let [before, quiet, waited] = [about(""), 0, 0]; quiet < 2_000 && waited < 10_000; waited += 250) {
@@ -56,6 +56,12 @@ function whatBecomes({ state, revertAt, endedAt, onResolved }) {
   if (state !== "in-force") return state;
   const after = onResolved ? "when the alert is over, or " : "";
   return `put back ${after}at ${clock(revertAt)}, by itself; until then somebody may keep it, or put it back now`;
+}
+
+/** An incident that is resolved names itself only. */
+function pagesOf(requests, about) {
+  const keys = new Set(requests.filter(about).map(({ body }) => body.dedup_key));
+  return requests.filter((one) => about(one) || (one.body.dedup_key && keys.has(one.body.dedup_key)));
 }
 
 function page(path, body) {

@@ -15,8 +15,9 @@ import { heal, introduce, suggest } from "./story.mjs";
 const [, , name, ...flags] = process.argv;
 const folder = join(tmpdir(), `paramedic-demo-${randomUUID().slice(0, 8)}`);
 mkdirSync(folder, { mode: 0o711 });
-// Everything that the stack puts on disk goes here.
+// Everything that the stack puts on disk goes here, and is named short: people read these paths.
 process.env["TMPDIR"] = folder;
+process.env["PARAMEDIC_TEST_RUN_FOLDER"] = folder;
 
 const interrupted = new Promise((resolve) => {
   const stop = () => resolve("interrupted");
@@ -64,6 +65,10 @@ try {
   console.error(paint("red", `\nThe demo failed: ${error.message}`));
 }
 if (process.env["DEMO_EXIT"] !== "1") console.log("\nStopping everything that was started …");
-await stage?.stop().catch((error) => console.error(`Not everything could be stopped: ${error.message}`));
+// What the story, or a client whose server is gone, still says is of no interest.
+console.log = console.error = () => {};
+await stage
+  ?.stop()
+  .catch((error) => void process.stderr.write(`Not everything could be stopped: ${error.stack ?? error}\n`));
 rmSync(folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 });
 process.exit(code);

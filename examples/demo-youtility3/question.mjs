@@ -2,7 +2,7 @@
 
 import { pause } from "../demo/paramedic.mjs";
 import { paint, width, wrap } from "../demo/screen.mjs";
-import { linesOf } from "./slack-text.mjs";
+import { linesOf, readable } from "./slack-text.mjs";
 
 /** Who is in this Slack, in the order in which they are asked. Their roles are those of the stack's configuration. */
 const people = { U0LEAD: "Lea", U0DEPUTY: "Dan" };
@@ -31,7 +31,10 @@ export async function answer({ slack, asking, waiting, key, isOver }) {
     await click(slack, message, user, decision);
     // What does not count is said to whoever clicked, and to nobody else.
     await pause(500);
-    for (const one of slack.ephemerals.slice(said)) console.log(`  Only ${people[user]} sees: ${one.text}`);
+    for (const { text } of slack.ephemerals.slice(said)) {
+      for (const line of wrap(`Only ${people[user]} sees: ${readable(text, people)}`, width() - 2))
+        console.log(`  ${line}`);
+    }
     if (decision === "decline") return;
   }
 }

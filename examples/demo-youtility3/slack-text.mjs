@@ -26,7 +26,7 @@ function linesOfBlock(block) {
 }
 
 /** Slack's marks for times, people and bold letters, as a reader sees them; times in UTC. */
-function readable(text, names) {
+export function readable(text, names) {
   return text
     .replaceAll(/<!date\^[^|>]*\|([^>]*)>/g, "$1")
     .replaceAll(/<@(\w+)>/g, (_, id) => `@${names[id] ?? id}`)

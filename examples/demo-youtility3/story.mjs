@@ -117,11 +117,11 @@ function isAnswered({ type, state }) {
 export function suggest({ service, systemd, addresses }, token, run) {
   heading("Look around", "everything stays up until Ctrl-C; this is for another terminal");
   console.log(`
-  export PARAMEDIC_URL=${service.url} PARAMEDIC_TOKEN=${token}
+  export PARAMEDIC_URL=${service.url}
+  export PARAMEDIC_TOKEN=${token}
   paramedic() { node ${program} "$@"; }
   paramedic show ${run}
   paramedic mitigations
-  curl -sS -H "authorization: Bearer $PARAMEDIC_TOKEN" $PARAMEDIC_URL/api/v1/runs/${run}
   curl -sS ${addresses.application}/monitoring/dashboard/
   nsenter -t ${systemd.pid} -m -p -C -i -u systemctl status youtility3.service
 `);

@@ -74,6 +74,8 @@ wait_until_ready() {
 
 take_down() {
   trap - EXIT
+  # Told twice to end, it would leave its cgroup.
+  trap '' TERM INT HUP
   set +e
   # Only this cgroup and what is below it. The end of its first process ends the whole pid namespace.
   [ ! -e "$group/cgroup.kill" ] || echo 1 >"$group/cgroup.kill"
