@@ -108,9 +108,9 @@ describe("the documents", () => {
   });
 
   test("name only make targets that exist, and the README both of the first ones", () => {
-    const targets = [...read("Makefile").matchAll(/^([a-z]+):/gm)].map((match) => match[1]);
+    const targets = [...read("Makefile").matchAll(/^([a-z0-9-]+):/gm)].map((match) => match[1]);
     const used = documents.flatMap((path) =>
-      [...read(path).matchAll(/(?:^|`)make ([a-z]+)/gm)].map((match) => match[1]),
+      [...read(path).matchAll(/(?:^|`|[A-Z]=\S+ )make ([a-z0-9-]+)/gm)].map((match) => match[1]),
     );
     expect(used).toEqual(expect.arrayContaining(["demo", "test", "run"]));
     expect(used.filter((name) => !targets.includes(name))).toEqual([]);

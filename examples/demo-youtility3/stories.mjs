@@ -30,7 +30,7 @@ export const stories = {
     ],
   },
   "low-cache-hit-rate": {
-    trouble: "the cache is cold: people look at 1,000 pages that nobody has looked at before",
+    trouble: "the cache is cold, and people look at 1,000 pages that nobody has looked at before",
     look: async (stack) => [
       ["lookups in the cache that hit", percent((await dashboard(stack)).cache_hit_rate), "50 %"],
       ["trees in the cache, of 500", count((await stack.redis.keys("*tree:*")).length), ""],

@@ -1,4 +1,4 @@
-/** What an action has seen or done, whatever its shape, as one line of figures: the plain ones first, long ones cut. */
+/** What an action has seen or done, whatever its shape, as one line of figures: what says most comes first, what is too long is cut. */
 
 const longest = 100;
 /** The field by which an entry of a list is known, the first of these that it has. */
@@ -8,16 +8,15 @@ const names = ["query", "sql", "path", "message", "table", "title", "pattern"];
 export function figures(value) {
   const inner = value?.body ?? value?.result ?? value;
   const text = Array.isArray(inner) ? listed("entries", inner) : fields(inner);
-  return text.length > longest ? `${text.slice(0, longest - 1)}…` : text;
+  return text.length > longest ? `${text.slice(0, longest).replace(/,[^,]*$/, "")}, …` : text;
 }
 
 function fields(value) {
   if (typeof value !== "object" || value === null) return leaf("", value);
   const told = Object.entries(value).filter(([, one]) => one !== "" && one !== null);
-  const isPlain = ([, one]) => typeof one !== "object";
-  const lines = [...told.filter(isPlain), ...told.filter((entry) => !isPlain(entry))].map(([key, one]) =>
-    field(key, one),
-  );
+  // What is nought says least.
+  const weight = ([, one]) => (one === 0 ? 2 : typeof one === "object" ? 1 : 0);
+  const lines = told.toSorted((one, other) => weight(one) - weight(other)).map(([key, one]) => field(key, one));
   return lines.filter(Boolean).join(", ") || "nothing more to tell";
 }
 
@@ -32,7 +31,7 @@ function field(key, value) {
 
 function listed(what, entries) {
   const [first] = entries;
-  const name = typeof first === "object" ? names.map((one) => first?.[one]).find(Boolean) : first;
+  const name = typeof first === "object" ? (names.map((one) => first?.[one]).find(Boolean) ?? fields(first)) : first;
   return `${entries.length} ${what}${name === undefined ? "" : ` (${String(name).slice(0, 60)}${entries.length > 1 ? ", …" : ""})`}`;
 }
 

@@ -2,20 +2,16 @@
 
 import { until } from "../../support/until.ts";
 import { type Stack, stackServices, startStack } from "../../support/youtility3-stack.ts";
+import { troubles } from "../../support/youtility3-troubles.ts";
 
 jest.setTimeout(180_000);
+
+const trouble = troubles["database-overload"];
 
 stackServices.describe("database-overload", () => {
   let stack: Stack;
   beforeAll(async () => {
-    stack = await startStack({
-      playbook: "database-overload",
-      hurry: [
-        ["300", "3"],
-        ["waiting > 10", "waiting > 2"],
-        ["waiting <= 10", "waiting <= 2"],
-      ],
-    });
+    stack = await startStack({ playbook: "database-overload", ...trouble.stack });
   });
   afterAll(() => stack?.stop());
 
@@ -32,15 +28,7 @@ stackServices.describe("database-overload", () => {
     const set = `SELECT FROM pg_db_role_setting s JOIN pg_database d ON d.oid = s.setdatabase
       WHERE d.datname = current_database() AND s.setconfig::text LIKE '%read_only%'`;
     const readOnly = async () => (await stack.sql(set)).length === 1;
-    const holder = await stack.patient.session();
-    await holder.client.query("BEGIN; LOCK TABLE core_ticket");
-    const waiting = await Promise.all(Array.from({ length: 5 }, () => stack.patient.session()));
-    for (const session of waiting) {
-      await session.client.query("SET statement_timeout = '60s'");
-      session.start(
-        "DO $$ BEGIN FOR i IN 1..1000 LOOP BEGIN PERFORM count(*) FROM core_ticket; EXCEPTION WHEN query_canceled THEN NULL; END; END LOOP; END $$",
-      );
-    }
+    await trouble.cause(stack);
     const run = await until(
       async () =>
         (await stack.service.api("GET", "/api/v1/approvals?state=pending")).body.approvals[0]?.runId as string,

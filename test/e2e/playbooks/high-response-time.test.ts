@@ -3,20 +3,22 @@
 import { pages } from "../../support/callers.ts";
 import { until } from "../../support/until.ts";
 import { type Stack, stackServices, startStack } from "../../support/youtility3-stack.ts";
+import { troubles } from "../../support/youtility3-troubles.ts";
 
 jest.setTimeout(180_000);
 
 const unit = "youtility3.service";
+const trouble = troubles["high-response-time"];
 
 stackServices.describe("high-response-time", () => {
   let stack: Stack;
   beforeAll(async () => {
-    stack = await startStack({ playbook: "high-response-time", env: { CACHE_TIMEOUT: "0" } });
+    stack = await startStack({ playbook: "high-response-time", ...trouble.stack });
   });
   afterAll(() => stack?.stop());
 
   test("answers are kept for longer, until the mitigation is put back; below 2 s nobody is paged", async () => {
-    stack.visit(["/summary/"]);
+    await trouble.cause(stack);
     const run = await stack.noticed("HighResponseTime");
     await stack.approve(run);
     const ended = await stack.ended(run);

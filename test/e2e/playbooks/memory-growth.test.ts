@@ -3,6 +3,7 @@
 import { mailsTo } from "../../support/callers.ts";
 import { until } from "../../support/until.ts";
 import { type Stack, stackServices, startStack } from "../../support/youtility3-stack.ts";
+import { growMetrics, troubles } from "../../support/youtility3-troubles.ts";
 
 jest.setTimeout(180_000);
 
@@ -11,28 +12,14 @@ const unit = "youtility3.service";
 stackServices.describe("memory-growth", () => {
   let stack: Stack;
   beforeAll(async () => {
-    stack = await startStack({ playbook: "memory-growth" });
+    stack = await startStack({ playbook: "memory-growth", ...troubles["memory-growth"].stack });
   });
   afterAll(() => stack?.stop());
-
-  /** About 60 MB of metrics that are so old. */
-  async function grow(hours: number): Promise<void> {
-    const { db = 0 } = stack.redis.options;
-    await stack.redis.select(1);
-    for (let batch = 0; batch < 50; batch += 1) {
-      const members = Array.from({ length: 5_000 }, (_, index) => [
-        Date.now() / 1_000 - hours * 3_600 - index / 1_000,
-        `{"id": "${hours}-${batch}-${index}", "path": "${"/old".repeat(20)}/", "ms": 12.5, "status": 200}`,
-      ]);
-      await stack.redis.zadd("metrics:requests", ...members.flat());
-    }
-    await stack.redis.select(db);
-  }
 
   const held = async () => (await stack.get("/monitoring/dashboard/")).body.metrics_bytes as number;
 
   test("old metrics are removed, and fewer are kept from the next start on, without anybody being asked", async () => {
-    await grow(7);
+    await troubles["memory-growth"].cause(stack);
     expect(await held()).toBeGreaterThan(32e6);
     const ended = await stack.ended(await stack.noticed("MemoryGrowing"));
     expect(ended).toMatchObject({ outcome: "fixed", approvals: [] });
@@ -53,7 +40,7 @@ stackServices.describe("memory-growth", () => {
   test("metrics that are too new to be removed: a restart that was approved does not help, and support is told", async () => {
     await stack.ended(await stack.noticed("MemoryGrowing"));
     const before = await stack.systemd.show(unit, "InvocationID");
-    await grow(1);
+    await growMetrics(stack, 1);
     const run = await until(
       async () =>
         (await stack.service.api("GET", "/api/v1/approvals?state=pending")).body.approvals[0]?.runId as string,

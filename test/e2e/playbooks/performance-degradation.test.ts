@@ -1,19 +1,17 @@
 /** A bloated table is cleaned up and its indexes are rebuilt once somebody agrees, with its size before and after. */
 
 import { type Stack, stackServices, startStack } from "../../support/youtility3-stack.ts";
+import { troubles } from "../../support/youtility3-troubles.ts";
 
 jest.setTimeout(180_000);
+
+const trouble = troubles["performance-degradation"];
 
 stackServices.describe("performance-degradation", () => {
   let stack: Stack;
   beforeAll(async () => {
-    stack = await startStack({ playbook: "performance-degradation" });
-    await stack.sql("ALTER TABLE core_ticket SET (autovacuum_enabled = off)");
-    await stack.sql(
-      `INSERT INTO core_ticket (location_id, title, status, priority, opened_at)
-       SELECT (SELECT max(id) FROM core_location), 'ticket ' || n, 'open', 1, now() FROM generate_series(1, 50000) n`,
-    );
-    await stack.sql("DELETE FROM core_ticket WHERE id % 10 > 0");
+    stack = await startStack({ playbook: "performance-degradation", ...trouble.stack });
+    await trouble.cause(stack);
   });
   afterAll(() => stack?.stop());
 
