@@ -1,6 +1,7 @@
 /** CEL as playbooks speak it: the library's environment with its limits on, and whole numbers that meet fractions freely. */
 
 import { type ASTNode, Environment } from "@marcbachmann/cel-js";
+import { difference, quantity, type Unit } from "../domain/quantity.ts";
 import { compilePattern, type Pattern } from "./pattern.ts";
 
 /** Takes the place of the library's `matches`, which would run the pattern as a JavaScript one, in exponential time. */
@@ -14,7 +15,16 @@ const reader = new Environment({
   limits: { maxAstNodes: 500, maxDepth: 32, maxListElements: 100, maxMapEntries: 100, maxCallArguments: 8 },
 });
 
-const base = withNumbers(new Environment(options)).registerFunction(
+/** What makes text of a number, by its name in expressions. */
+const words: Readonly<Record<string, Unit | "difference">> = {
+  asSeconds: "seconds",
+  asBytes: "bytes",
+  asPercent: "ratio",
+  asNumber: "number",
+  asChange: "difference",
+};
+
+const base = withWords(withNumbers(new Environment(options))).registerFunction(
   `string.${linearMatches}(string): bool`,
   (text: string, pattern: string) => patternOf(pattern).matchesPart(text),
 );
@@ -59,5 +69,14 @@ function withNumbers(environment: Environment): Environment {
   environment.registerOperator("double % double: double", (a: number, b: number) => a % b);
   // The library derives != and the other order from it.
   environment.registerOperator("double == int", (a: number, b: bigint) => Number.isInteger(a) && BigInt(a) === b);
+  return environment;
+}
+
+function withWords(environment: Environment): Environment {
+  for (const [name, unit] of Object.entries(words)) {
+    const worded = (value: number | bigint) =>
+      unit === "difference" ? difference(Number(value)) : quantity(Number(value), unit);
+    for (const type of ["double", "int"]) environment.registerFunction(`${name}(${type}): string`, worded);
+  }
   return environment;
 }

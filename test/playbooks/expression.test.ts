@@ -231,6 +231,14 @@ describe("results", () => {
     ["{'a': 1}", { a: 1 }],
     ["[1, 2.5]", [1, 2.5]],
     ["null", null],
+    ["asSeconds(steps.activity.longestSeconds)", "5.01 min"],
+    ["asSeconds(steps.change.ratio / 1000)", "0.5 ms"],
+    ["asBytes(3 * 1048576)", "3 MiB"],
+    ["asPercent(steps.change.ratio)", "50 %"],
+    ["asNumber(size(steps.activity.blockers)) + ' blockers'", "2 blockers"],
+    ["asNumber(steps.change.cancelled)", "3"],
+    ["asChange(-0.2)", "−20 %"],
+    ["steps.change.names.map(one, [one, asNumber(1)])", [["a", "1"]]],
   ])("%s is plain JSON", (source, expected) => {
     expect(evaluate(source)).toEqual(expected);
   });
