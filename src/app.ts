@@ -6,7 +6,15 @@ import { hostname } from "node:os";
 import { join } from "node:path";
 import { createActions } from "./actions/registry.ts";
 import { createApi } from "./api/router.ts";
-import { channelsOf, openDoors, openSlack, peopleOf, type SlackParts, startTelling } from "./app-people.ts";
+import {
+  channelsOf,
+  contactWaysOf,
+  openDoors,
+  openSlack,
+  peopleOf,
+  type SlackParts,
+  startTelling,
+} from "./app-people.ts";
 import type { Config } from "./config/config.ts";
 import { type Outline, outlineOf } from "./config/outline.ts";
 import { isPausedByFile } from "./config/pause-file.ts";
@@ -390,7 +398,7 @@ export async function checkPlaybooks(
   outline: Outline,
 ): Promise<{ readonly problems: readonly string[]; readonly warnings: readonly string[]; readonly playbooks: number }> {
   const { problems, warnings, playbooks } = await loadAll(outline.playbooks, {
-    actions: createActions({ prometheusUrl: null }),
+    actions: createActions({ prometheusUrl: null, contacts: new Map(outline.contacts.map((name) => [name, []])) }),
     ...outline,
   });
   return { problems, warnings, playbooks: playbooks.length };
@@ -418,6 +426,7 @@ function playbookWorldOf(config: Config, slack: SlackParts | null, actions?: Act
         prometheusUrl: config.prometheus?.url ?? null,
         systemBusAddress: config.systemBusAddress,
         slack: slack && { channels: channelsOf(config), ...createSender(slack.call) },
+        contacts: contactWaysOf(config),
       }),
     ...outlineOf(config),
   };

@@ -21,7 +21,10 @@ const rules: Readonly<Record<string, Rule>> = {
   http: { ours: ["domain"], npm: ["express", "zod"] },
   webhook: { ours: ["domain", "http"], npm: ["express", "zod"] },
   api: { ours: ["domain", "http"], npm: ["express", "zod"] },
-  oncall: { ours: ["domain"], npm: ["@slack/bolt", "@pagerduty/pdjs", "nodemailer"] },
+  oncall: {
+    ours: ["domain"],
+    npm: ["@slack/bolt", "@pagerduty/pdjs", "nodemailer", "d3-scale", "d3-shape", "@resvg/resvg-wasm"],
+  },
   config: { ours: ["domain"], npm: ["zod", "yaml"] },
   telemetry: { ours: ["domain"], npm: ["prom-client"] },
   "log.ts": { ours: ["domain"], npm: ["pino"] },

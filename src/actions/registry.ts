@@ -20,6 +20,7 @@ import { prometheusRange } from "./prometheus/range.ts";
 import { deleteKeys } from "./redis/delete-keys.ts";
 import { roundTrip } from "./redis/round-trip.ts";
 import { stats } from "./redis/stats.ts";
+import { type ContactWays, reportSend } from "./report/send.ts";
 import { systemdJournal } from "./systemd/journal.ts";
 import { systemdRestart } from "./systemd/restart.ts";
 import { systemdSetEnvironment } from "./systemd/set-environment.ts";
@@ -33,6 +34,8 @@ export interface ActionSettings {
   readonly systemBusAddress?: string | null;
   /** The Slack that `notify.send` speaks in; null or left out: none. */
   readonly slack?: SendSettings | null;
+  /** Whom `report.send` reports to; null or left out: whoever a playbook names. */
+  readonly contacts?: ContactWays | null;
 }
 
 /** All actions by name. Throws where two have the same name. */
@@ -49,6 +52,7 @@ export function createActions(settings: ActionSettings): ActionRegistry {
     prometheusQuery(settings.prometheusUrl),
     prometheusRange(settings.prometheusUrl),
     notifySend(settings.slack ?? null),
+    reportSend(settings.contacts ?? null),
     stats,
     roundTrip,
     deleteKeys,

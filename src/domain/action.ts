@@ -1,6 +1,7 @@
 /** An action: a thing Paramedic can do. It observes, or it changes by a plan that is made first and applied exactly. */
 
 import type { Json, JsonObject } from "./json.ts";
+import type { ReportTo } from "./report.ts";
 import type { Target } from "./target.ts";
 
 /** What the domain needs of a zod schema. Actions use zod itself; this keeps the domain free of packages. */
@@ -64,7 +65,12 @@ export type Planned<Plan> =
  * `unknown`: it cannot be told whether the effect happened.
  */
 export type Outcome =
-  | { readonly status: "done"; readonly result: Json }
+  | {
+      readonly status: "done";
+      readonly result: Json;
+      /** The result is a `Report`, which these people are to be told. */
+      readonly report?: ReportTo;
+    }
   | Failure
   | { readonly status: "unknown"; readonly reason: string };
 

@@ -2,6 +2,7 @@
 
 import type { Labels } from "./alert.ts";
 import type { Json } from "./json.ts";
+import type { ReportTo } from "./report.ts";
 import type { EscalationTopic, Topic } from "./topic.ts";
 
 /** What started a run. */
@@ -148,7 +149,14 @@ export type Happening =
     }
   /** The intent, committed before the effect. */
   | { readonly type: "step-started"; readonly step: string; readonly digest: string }
-  | { readonly type: "step-finished"; readonly step: string; readonly result: Json; readonly durationMs: number }
+  | {
+      readonly type: "step-finished";
+      readonly step: string;
+      readonly result: Json;
+      readonly durationMs: number;
+      /** The result is a `Report`, which these people are told. */
+      readonly report?: ReportTo;
+    }
   /** What the step changed is in force until it is put back, by itself at `revertAt` (null: not by time). */
   | {
       readonly type: "mitigation-began";

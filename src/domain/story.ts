@@ -155,6 +155,7 @@ function about({ topic, level }: { readonly topic?: Topic; readonly level: numbe
   if (topic === "notify") return " of the alert";
   if (topic === "announcement") return " what is about to change";
   if (topic === "changes") return " what was changed";
+  if (topic === "report") return " what is reported";
   return topic === "record" ? "" : ` (level ${level})`;
 }
 

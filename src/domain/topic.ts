@@ -17,5 +17,7 @@ export type Topic =
   | "record"
   /** What is about to be changed, and how that ended, for everybody. */
   | "announcement"
+  /** What a step of the run reports. */
+  | "report"
   /** Each applied change, for those who ask what changed. */
   | "changes";

@@ -24,7 +24,7 @@ export interface MailHeaders {
  * to one id that no mail has, so that they form one thread whichever of them comes first or is lost.
  */
 export function mailHeaders(notice: Notice, from: string): MailHeaders {
-  const host = token(from.slice(from.lastIndexOf("@") + 1)) || "paramedic";
+  const host = mailDomain(from);
   const id = (level: number, kind: Notice["kind"]) => `<${token(notice.run)}.${level}.${kind}@${host}>`;
   const messageId = id(notice.level, notice.kind);
   const earlier = notice.story.flatMap((event) =>
@@ -66,7 +66,12 @@ function kindTold(topic: Topic | undefined): Notice["kind"] {
   return topic === "held" || topic === "approval-unasked" || topic === "handed-over" ? topic : "firing";
 }
 
+/** What stands behind the `@` of message ids. */
+export function mailDomain(from: string): string {
+  return token(from.slice(from.lastIndexOf("@") + 1)) || "paramedic";
+}
+
 /** What of a text may stand in a message id. */
-function token(text: string): string {
+export function token(text: string): string {
   return text.replace(/[^A-Za-z0-9.-]/g, "").slice(0, 200);
 }

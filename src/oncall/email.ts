@@ -22,8 +22,24 @@ const longestAnswer = 200;
 /** Nodemailer's codes for what does not pass by itself; see its errors.ts. Replies of the server say it by their class. */
 const lasting = new Set(["ECONFIG", "ENOAUTH", "EENVELOPE", "EREQUIRETLS", "EPROXY"]);
 
+/** A mail, but for who gets it. */
+export interface Mail {
+  /** One line. */
+  readonly subject: string;
+  readonly messageId: string;
+  /** Null: it answers none. */
+  readonly inReplyTo: string | null;
+  readonly references: readonly string[];
+  readonly text: string;
+  readonly html: string;
+  /** What the HTML shows as `cid:<id>`. */
+  readonly pictures?: readonly { readonly id: string; readonly name: string; readonly png: Buffer }[];
+}
+
 /** E-mail as one of the ways to reach people. */
 export interface Email {
+  /** As `deliver`, any mail. */
+  readonly send: (mail: Mail, to: readonly string[], signal: AbortSignal) => Promise<Delivered>;
   /** Delivers to all recipients, or says who was refused and who has it all the same. */
   readonly deliver: Deliver<readonly string[]>;
   /** Gives up what is being delivered. */
@@ -52,26 +68,29 @@ export function createEmail(options: {
   const closing = new AbortController();
   const hidden = loginsOf(smtpUrl);
 
-  async function deliver(notice: Notice, to: readonly string[], signal: AbortSignal): Promise<Delivered> {
+  async function send(mail: Mail, to: readonly string[], signal: AbortSignal): Promise<Delivered> {
     const wrong = to.find((address) => !isPlainAddress(address));
     if (to.length === 0) return failed("No recipient is configured for this level. Add an e-mail address.", false);
     if (wrong !== undefined) return failed(`'${oneLine(wrong, 80)}' is no e-mail address. Correct the policy.`, false);
-    const content = mailContent(notice);
-    const { subject, messageId, inReplyTo, references } = mailHeaders(notice, from);
+    const { inReplyTo, references, pictures = [], ...said } = mail;
     const ends = deadlineOf([signal, closing.signal], null);
     try {
       const sent = await within(timeoutMs, ends.signal, (given) =>
         transport.sendMail({
           from: { name: "Paramedic", address: from },
           to: to.map((address) => ({ name: "", address })),
-          subject,
-          messageId,
+          ...said,
           ...(inReplyTo === null ? {} : { inReplyTo }),
           references: [...references],
           // Out-of-office replies to an alert help nobody (RFC 3834).
           headers: { "Auto-Submitted": "auto-generated" },
-          text: mailText(content),
-          html: mailHtml(content),
+          attachments: pictures.map(({ id, name, png }) => ({
+            cid: id,
+            filename: name,
+            content: png,
+            contentType: "image/png",
+            contentDisposition: "inline",
+          })),
           signal: given,
         }),
       );
@@ -85,7 +104,16 @@ export function createEmail(options: {
     }
   }
 
-  return { deliver, close: () => closing.abort() };
+  return {
+    send,
+    deliver: (notice, to, signal) => send(mailOf(notice, from), to, signal),
+    close: () => closing.abort(),
+  };
+}
+
+function mailOf(notice: Notice, from: string): Mail {
+  const content = mailContent(notice);
+  return { ...mailHeaders(notice, from), text: mailText(content), html: mailHtml(content) };
 }
 
 function toldTo(sent: SMTPSentMessageInfo, to: readonly string[], hidden: readonly string[]): Delivered {

@@ -19,6 +19,7 @@ export function whyMoot(message: Message, subject: Subject): string | null {
     case "record":
     case "announcement":
     case "changes":
+    case "report":
       return null;
     default:
       return message.topic satisfies never;

@@ -18,8 +18,10 @@ export type Contacts = ReadonlyMap<string, ConfiguredWays>;
 /** What there is to tell people with. Null where the configuration does not have it. */
 export interface Voices {
   readonly email: ((to: readonly string[]) => Follow) | null;
+  readonly emailReport: ((to: readonly string[]) => Follow) | null;
   readonly pagerduty: (routingKey: string) => Follow;
   readonly slackMessage: ((channel: string) => Follow) | null;
+  readonly slackReport: ((channel: string) => Follow) | null;
   readonly slackRecord: Follow | null;
   readonly slackAnnouncement: Follow | null;
   readonly statusPage: Follow | null;
@@ -54,6 +56,13 @@ export function createReach(
         return byWay(message.way, policies.get(message.policy)?.[message.level] ?? null, voices);
       case "notify":
         return byWay(message.way, contacts.get(message.policy) ?? null, voices);
+      case "report":
+        // A report wakes nobody.
+        return byWay(message.way, withoutPages(contacts.get(message.policy)), {
+          ...voices,
+          email: voices.emailReport,
+          slackMessage: voices.slackReport,
+        });
       case "record":
         return voices.slackRecord;
       case "announcement":
@@ -64,6 +73,10 @@ export function createReach(
         return message.topic satisfies never;
     }
   };
+}
+
+function withoutPages(configured: ConfiguredWays | undefined): ConfiguredWays | null {
+  return configured ? { ...configured, pagerduty: null } : null;
 }
 
 function byWay(way: string, configured: ConfiguredWays | null, voices: Voices): Follow | null {

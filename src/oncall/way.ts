@@ -12,9 +12,11 @@ export interface Message {
   readonly id: string;
   readonly runId: string;
   readonly topic: Topic;
+  /** What exactly it is about, where the topic alone does not say: the step that reports, the approval that waits. */
+  readonly about: string;
   /** `email`, `pagerduty`, `slack`, `status-page`. */
   readonly way: string;
-  /** The escalation policy, or the contact of a `notify` entry; empty for the other topics. */
+  /** The escalation policy, or the contact of a `notify` entry or of a report; empty for the other topics. */
   readonly policy: string;
   /** The level of the policy, or the entry of `notify`, counted from 0. */
   readonly level: number;

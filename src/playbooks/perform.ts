@@ -83,7 +83,10 @@ export async function apply(performance: Performance, step: ChangeStep, plan: Js
   }
   const outcome = answer.value;
   performance.stepEnded(step.do, outcome.status, durationMs);
-  if (outcome.status === "done") return { type: "step-finished", step: step.id, result: outcome.result, durationMs };
+  if (outcome.status === "done") {
+    const { result, report } = outcome;
+    return { type: "step-finished", step: step.id, result, durationMs, ...(report && { report }) };
+  }
   if (outcome.status === "unknown") return { type: "step-in-doubt", step: step.id, reason: outcome.reason };
   return { type: "step-failed", step: step.id, during: "apply", reason: outcome.reason, retryable: outcome.retryable };
 }

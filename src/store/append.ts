@@ -63,6 +63,7 @@ async function write(database: Database, telling: Telling, appends: readonly App
   const links = appends.map((append) =>
     extend(append.runId, { seq: append.lastSeq, hash: append.lastHash }, append.happenings),
   );
+  const said = saidIn(appends, telling);
   const { rows } = await database.pool.query<WrittenRow>({
     name: "paramedic-append",
     text: appendSql,
@@ -71,9 +72,10 @@ async function write(database: Database, telling: Telling, appends: readonly App
       ...eventColumns(appends, links),
       ...approvalColumns(appends),
       ...escalationColumns(appends),
-      ...outboxColumns(appends, telling),
+      ...outboxColumns(said),
       ...mitigationColumns(appends),
       appends.map(({ standing }) => (standing.state === "released" ? (standing.host ?? null) : null)),
+      said.map(({ about }) => about),
     ],
   });
   const byId = new Map(rows.map((row) => [row.id, row]));
@@ -174,11 +176,13 @@ function escalationColumns(appends: readonly Append[]): unknown[] {
   ];
 }
 
-function outboxColumns(appends: readonly Append[], telling: Telling): unknown[] {
-  const said: Said[] = [];
-  for (const { runId, happenings } of appends) {
-    for (const happening of happenings) said.push(...saidOf(runId, happening, telling));
-  }
+function saidIn(appends: readonly Append[], telling: Telling): readonly Said[] {
+  return appends.flatMap(({ runId, happenings }) =>
+    happenings.flatMap((happening) => saidOf(runId, happening, telling)),
+  );
+}
+
+function outboxColumns(said: readonly Said[]): unknown[] {
   return [
     said.map(({ id }) => id),
     said.map(({ runId }) => runId),
@@ -275,9 +279,9 @@ WITH told AS (
   FROM unnest($27::uuid[], $28::text[], $29::text[]) AS t(run_id, policy, topic) JOIN held ON held.id = t.run_id
   ${orBeginAnew}
 ), said AS (
-  INSERT INTO paramedic.outbox (id, run_id, topic, way, policy, level)
-  SELECT s.* FROM unnest($30::uuid[], $31::uuid[], $32::text[], $33::text[], $34::text[], $35::int[])
-    AS s(id, run_id, topic, way, policy, level) JOIN held ON held.id = s.run_id
+  INSERT INTO paramedic.outbox (id, run_id, topic, way, policy, level, about)
+  SELECT s.* FROM unnest($30::uuid[], $31::uuid[], $32::text[], $33::text[], $34::text[], $35::int[], $47::text[])
+    AS s(id, run_id, topic, way, policy, level, about) JOIN held ON held.id = s.run_id
   ON CONFLICT (run_id, topic, about, way, policy, level) DO UPDATE
     SET state = 'waiting', attempts = 0, due_at = now() WHERE outbox.state = 'dead' AND outbox.topic = 'record'
 ), mitigated AS (

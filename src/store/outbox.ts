@@ -13,6 +13,8 @@ export interface OutboxMessage {
   readonly id: string;
   readonly runId: string;
   readonly topic: Topic;
+  /** What exactly it is about, where the topic alone does not say: the step that reports. */
+  readonly about: string;
   readonly way: string;
   readonly policy: string;
   /** Counted from 0. */
@@ -264,4 +266,4 @@ WHERE o.id IN (
       WHERE e.run_id = w.run_id AND e.way = w.way AND e.state = 'waiting' AND e.id < w.id
         AND (e.attempts = 0 OR (e.attempts = 1 AND e.lease_until > now())))
   ORDER BY w.due_at LIMIT 20 FOR UPDATE SKIP LOCKED)
-RETURNING o.id, o.run_id, o.topic, o.way, o.policy, o.level, o.attempts, o.taken, o.place, o.shown_seq, o.fence`;
+RETURNING o.id, o.run_id, o.topic, o.about, o.way, o.policy, o.level, o.attempts, o.taken, o.place, o.shown_seq, o.fence`;

@@ -17,6 +17,8 @@ export interface Said {
   readonly id: string;
   readonly runId: string;
   readonly topic: Topic;
+  /** What exactly it is about, where the topic alone does not say: the step that reports. */
+  readonly about: string;
   readonly way: string;
   readonly policy: string;
   readonly level: number;
@@ -24,10 +26,11 @@ export interface Said {
 
 /** The rows for one event of a run. Each is stored once, however often its cause happens. */
 export function saidOf(runId: string, happening: Happening, telling: Telling): readonly Said[] {
-  const row = (topic: Topic, way: string, policy = "", level = 0): Said => ({
+  const row = (topic: Topic, way: string, policy = "", level = 0, about = ""): Said => ({
     id: telling.newId(),
     runId,
     topic,
+    about,
     way,
     policy,
     level,
@@ -41,6 +44,10 @@ export function saidOf(runId: string, happening: Happening, telling: Telling): r
       return happening.ways.map((way) => row("notify", way, happening.contact, happening.entry));
     case "step-started":
       return telling.tellsChanges ? [row("changes", "pagerduty")] : [];
+    case "step-finished": {
+      const { step, report } = happening;
+      return report ? report.ways.map((way) => row("report", way, report.contact, 0, step)) : [];
+    }
     default:
       return [];
   }

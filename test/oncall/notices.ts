@@ -16,6 +16,7 @@ export function messageOf(over: Partial<Message> = {}): Message {
     id: "0190f3c2-6666-7000-8000-00000000abcd",
     runId: run,
     topic: "handed-over",
+    about: "",
     way: "email",
     policy: "database",
     level: 0,

@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import * as fc from "fast-check";
 import { notifySend } from "../../src/actions/notify/send.ts";
+import { reportSend } from "../../src/actions/report/send.ts";
 import { compilePlaybook, hashOfPlaybook, loadPlaybooks, readPlaybookFolder } from "../../src/playbooks/load.ts";
 import { world } from "./actions.ts";
 
@@ -477,6 +478,18 @@ test("a playbook that only says something needs no verify", () => {
   const speaking = { ...world, actions: new Map([...world.actions, ["notify.send", notifySend(null)]]) };
   const compiled = compilePlaybook(text, speaking);
   expect(compiled).toMatchObject({ ok: true, problems: [], loaded: { playbook: { steps: [{ tells: true }] } } });
+});
+
+test("a report goes to a contact of the configuration, or the playbook does not load", () => {
+  const text = (to: string) =>
+    `name: say\nsummary: Says it.\non: { request: true }\nsteps:\n  - id: say\n    do: report.send\n    with:\n      to: ${to}\n      points: [All is well.]\n`;
+  const known = new Map([["monitoring", ["email"]]]);
+  const reporting = { ...world, actions: new Map([...world.actions, ["report.send", reportSend(known)]]) };
+  expect(compilePlaybook(text("monitoring"), reporting)).toMatchObject({ ok: true, problems: [] });
+  const { problems } = compilePlaybook(text("monitors"), reporting, "say.yaml");
+  expect(problems).toMatchObject([
+    { line: 8, message: expect.stringMatching(/'to'.* no such contact; it has monitoring/) },
+  ]);
 });
 
 test("changing something without verify is a warning, and the playbook still loads", () => {

@@ -6,6 +6,7 @@ import { inTransaction } from "../../src/store/connect.ts";
 import { createEscalations } from "../../src/store/escalations.ts";
 import { createOutbox, type Outbox, type OutboxMessage } from "../../src/store/outbox.ts";
 import { appendFromOutside } from "../../src/store/outside.ts";
+import { happened } from "../support/builders.ts";
 import {
   claimedRun,
   closeStores,
@@ -307,4 +308,23 @@ test("a place that names an approval says that people were asked for it", async 
   expect(await store.sql(askedAt, [approval])).toEqual([{ asked: true }]);
   expect(await outbox.recordPlace(claimed.id)).toEqual({ channel: "C0", ts: "1", asked: approval });
   expect(await outbox.recordPlace(await storedRun(store))).toBeNull();
+});
+
+test("what a step reports is to be told by each way, once, in the write that says it is done", async () => {
+  let run = await claimedRun(store);
+  run = await write(store, run, [happened.reported("say"), happened.finished("other")]);
+  await write(store, run, [happened.reported("say"), happened.reported("also", ["email"])]);
+  const taken = await outbox.take(30_000);
+  // One at a time by each way.
+  expect(taken).toMatchObject([
+    { runId: run.id, topic: "report", about: "say", policy: "monitoring" },
+    { runId: run.id, topic: "report", about: "say", policy: "monitoring" },
+  ]);
+  expect(taken.map(({ way }) => way).sort()).toEqual(["email", "slack"]);
+  for (const message of taken) await outbox.settle(message, told({ done: true }));
+  expect(await outbox.take(30_000)).toMatchObject([{ about: "also", way: "email" }]);
+  expect((await store.reads.events(run.id, 0)).slice(-2)).toMatchObject([
+    { type: "told", topic: "report", to: "somebody" },
+    { type: "told", topic: "report", to: "somebody" },
+  ]);
 });

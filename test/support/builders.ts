@@ -258,6 +258,13 @@ export const happened = {
   }),
   started: (digest = "d1", step = "change"): Happening => ({ type: "step-started", step, digest }),
   finished: (step = "change"): Happening => ({ type: "step-finished", step, result: { changed: 1 }, durationMs: 1 }),
+  reported: (step = "say", ways = ["email", "slack"]): Happening => ({
+    type: "step-finished",
+    step,
+    result: { points: ["All is well."], table: null, plots: [] },
+    durationMs: 1,
+    report: { contact: "monitoring", ways },
+  }),
   failed: (
     during: Extract<Happening, { type: "step-failed" }>["during"],
     { retryable = true, step = "change", reason = "it did not work" } = {},

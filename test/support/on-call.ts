@@ -74,6 +74,8 @@ export async function startOnCall(
         shared: (subject) => sharedPages(to, subject),
       }),
     slackMessage: null,
+    emailReport: null,
+    slackReport: null,
     slackRecord: null,
     slackAnnouncement: null,
     statusPage: null,
