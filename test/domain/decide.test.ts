@@ -1,7 +1,7 @@
 import type { Decision } from "../../src/domain/decide.ts";
 import type { Happening, Outcome } from "../../src/domain/event.ts";
-import type { ChangeStep, Playbook } from "../../src/domain/playbook.ts";
 import { parseMaintenanceWindow } from "../../src/domain/maintenance-window.ts";
+import type { ChangeStep, Playbook } from "../../src/domain/playbook.ts";
 import type { Run } from "../../src/domain/run.ts";
 import {
   begin,

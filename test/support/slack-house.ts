@@ -162,7 +162,7 @@ export async function startSlackHouse(
         store: view.requests.create,
         hint,
         newId,
-      now: Date.now,
+        now: Date.now,
         log,
       }),
       readSwitch: view.switches.read,
