@@ -91,6 +91,35 @@ const troubles: readonly (readonly [string, string, number])[] = [
   ["ApplicationCrashLoop", `up${scraped}`, 0],
 ];
 
+describe("the configuration", () => {
+  const { escalation, contacts, announcements, statusPage } = parse(
+    readFileSync(join(example, "paramedic.yaml"), "utf8"),
+  );
+  const path = ["monitoring-alerts@youtility.com", "dev-oncall@youtility.com", "arch-team@youtility.com"];
+
+  test.each(["application", "database", "infrastructure"])("%s is escalated to L1, then L2, then L3", (name) => {
+    const levels: readonly { after: string; email: readonly string[] }[] = escalation[name];
+    expect(levels.map(({ after, email }) => [after, email[0]])).toEqual([
+      ["0s", path[0]],
+      ["15m", path[1]],
+      ["45m", path[2]],
+    ]);
+  });
+
+  test.each([
+    ["database", "dba", "dba-team@youtility.com"],
+    ["infrastructure", "infrastructure", "infra@youtility.com"],
+    ["security", "security", "security@youtility.com"],
+  ])("%s has its people outside at once, as a policy and as a contact", (policy, contact, address) => {
+    expect(escalation[policy][0].email).toContain(address);
+    expect(contacts[contact].email).toEqual([address]);
+  });
+
+  test("changes are announced in #ops and on the status page", () => {
+    expect([announcements.slack, statusPage.kind]).toEqual(["#ops", "statuspage"]);
+  });
+});
+
 /** The lines that `paramedic check` prints for the example, in an environment with these variables only. */
 async function checked(args: readonly string[], env: Readonly<Record<string, string>>) {
   const program = join(await builtProgram(), "cli.js");
