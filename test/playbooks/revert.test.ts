@@ -1,5 +1,6 @@
 /** How mitigations go, on the real store: begun, put back when due by a run of their own, early, never, stacked. */
 
+import { parseMaintenanceWindow } from "../../src/domain/maintenance-window.ts";
 import type { Mitigation } from "../../src/domain/mitigation.ts";
 import { newId } from "../../src/ids.ts";
 import { restackBy } from "../../src/playbooks/revert.ts";
@@ -464,4 +465,24 @@ test("a run that puts back can be cancelled; what is left in force is said, and 
   const [again] = await spine.revertDue();
   await spine.settle(again as string);
   expect(spine.patient.bed).toBe("ward");
+});
+
+test("what was changed for a time inside a maintenance window is put back outside of it as well", async () => {
+  const window = parseMaintenanceWindow("daily 00:00-24:00 UTC");
+  const postgres = { url: "postgres://nobody@127.0.0.1:1/none", users: ["nobody"], databases: ["none"] };
+  const ward = { name: "ward", host: null, labels: { service: ["ward"] } };
+  const playbooks = [moveYaml({ step: "revert_after: 1h", extra: "during: maintenance" })];
+  const open = { ...ward, postgres: { ...postgres, ...(window && { maintenance: [window] }) } };
+  await spineWith({ playbooks, targets: [open] });
+  const run = await begin();
+  expect(await spine.row(run)).toMatchObject({ outcome: "fixed" });
+  const { url } = spine;
+  await spine.close();
+
+  await spineWith({ playbooks, targets: [{ ...ward, postgres }], url, patient: { sick: false, bed: "isolation" } });
+  expect(await spine.row((await putBack(run)) ?? "")).toMatchObject({ outcome: "fixed" });
+  expect(spine.patient.moves).toEqual(["ward"]);
+  // A change of its own is refused there.
+  spine.patient.sick = true;
+  expect(await spine.row(await begin())).toMatchObject({ outcome: "refused" });
 });
