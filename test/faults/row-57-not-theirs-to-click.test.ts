@@ -56,7 +56,7 @@ const cases: readonly Case[] = [
     before: () => house.slack.addUser("U0LEAD", { kind: "guest" }),
     after: () => house.slack.addUser("U0LEAD"),
     reason: /^is a guest of the workspace$/,
-    said: /Your user is a guest of the workspace/,
+    said: /Your user is a guest of the workspace\. These may: <@U0LEAD>, <@U0DEPUTY>/,
   },
   {
     what: "somebody who was deactivated a moment ago",

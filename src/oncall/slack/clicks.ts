@@ -152,7 +152,8 @@ export function createClicks(parts: {
     const by = whoOf(from);
     const origin = await objectionToOrigin(ownTeam, from);
     const objection =
-      origin ?? objectionToRole(await world.people.find(from.user, { fresh: true }, signal), "operator");
+      origin ??
+      objectionToRole(await world.people.find(from.user, { fresh: true }, signal), "operator", world.whoIsWho);
     if (objection) {
       log.warn({ who: by, what: "acknowledge a run", run, why: objection.reason }, "A click was refused");
       await world.refuseAcknowledgement(run, by, objection.reason);

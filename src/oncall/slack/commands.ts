@@ -42,7 +42,8 @@ export function createCommands(world: SlackWorld, ownTeam: OwnTeam, now: () => n
     const found = await world.pendingApprovalsOf(line.run);
     const runs = [...new Set(found.map(({ runId }) => runId))];
     const [approval] = found;
-    const stranger = objectionToRole(caller, "viewer");
+    const isStranger = objectionToRole(caller, "viewer", world.whoIsWho) !== null;
+    const stranger = isStranger ? objectionToApprover(world, caller, approval?.approvers ?? []) : null;
     if (stranger) return turnAway(command, line, runs.length === 1 ? approval : undefined, stranger);
     if (!approval)
       return `No run whose id begins with ${code(line.run)} waits for approval. ${code(`${commandName} runs`)} lists runs.`;
@@ -151,6 +152,7 @@ export function createCommands(world: SlackWorld, ownTeam: OwnTeam, now: () => n
     const objection = objectionToRole(
       await world.people.find(command.from.user, { fresh }, signal),
       neededRoles[line.do],
+      world.whoIsWho,
     );
     if (objection) {
       const fields = { who: whoOf(command.from), what: line.do, why: objection.reason };

@@ -6,8 +6,8 @@ import type { Origin } from "./click.ts";
 import { code, escaped } from "./escape.ts";
 import { type OwnTeam, whyOutsider } from "./own-team.ts";
 import type { Found } from "./people.ts";
-import { whoMay } from "./who-may.ts";
-import type { RecordPlace, SlackWorld } from "./world.ts";
+import { whoHas, whoMay } from "./who-may.ts";
+import type { RecordPlace, SlackWorld, WhoIsWho } from "./world.ts";
 
 export interface Objection {
   /** For the run's history: the end of a sentence that begins with the person's name. */
@@ -54,19 +54,19 @@ export function objectionToApprover(
   found: Found,
   sets: readonly string[],
 ): Objection | null {
-  if (!found.ok) return unknownPerson(found);
+  if (!found.ok) return unknownPerson(found, whoMay(sets, world.whoIsWho));
   const why = whyNotApprover(found.person, sets, world.whoIsWho.approvers);
   return why === null ? null : { reason: why, said: `${notCounted} ${asYou(why)}. ${whoMay(sets, world.whoIsWho)}` };
 }
 
 /** Objects to people whose role does not allow what needs `needed`. */
-export function objectionToRole(found: Found, needed: Role): Objection | null {
-  if (!found.ok) return unknownPerson(found);
+export function objectionToRole(found: Found, needed: Role, people: WhoIsWho): Objection | null {
+  if (!found.ok) return unknownPerson(found, whoHas(needed, people));
   const { role } = found.person;
   if (role !== null && isAllowed(role, needed)) return null;
   const reason = `has the role ${role ?? "none"}, and this needs ${needed}`;
   const where = `An administrator gives roles under ${code("slack.users")} and ${code("slack.groups")}.`;
-  return { reason, said: `${asYou(reason)}. ${where}` };
+  return { reason, said: `${asYou(reason)}. ${whoHas(needed, people)} ${where}` };
 }
 
 export const notCounted = "This did not count.";
@@ -76,8 +76,8 @@ export function orCommandLine(run: string): string {
   return `or decide in a terminal: ${code(`paramedic approve ${run}`)}, ${code(`paramedic decline ${run}`)}`;
 }
 
-function unknownPerson({ refused, reason }: Extract<Found, { readonly ok: false }>): Objection {
-  if (refused) return { reason, said: `${notCounted} Your user ${escaped(reason)}.` };
+function unknownPerson({ refused, reason }: Extract<Found, { readonly ok: false }>, whoElse: string): Objection {
+  if (refused) return { reason, said: `${notCounted} Your user ${escaped(reason)}. ${whoElse}` };
   return {
     reason: "could not be looked up in Slack",
     said: `${notCounted} Slack could not be asked who you are. Try again, or use the command line. ${code(reason)}`,

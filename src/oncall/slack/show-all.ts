@@ -16,7 +16,7 @@ import type { SlackWorld } from "./world.ts";
 export type ShowAll = (look: Look, signal: AbortSignal) => Promise<void>;
 
 export function createShowAll(parts: {
-  readonly world: Pick<SlackWorld, "approval" | "refuse" | "people" | "isOutage" | "log">;
+  readonly world: Pick<SlackWorld, "approval" | "refuse" | "people" | "whoIsWho" | "isOutage" | "log">;
   readonly call: WebCall;
   readonly ownTeam: OwnTeam;
   readonly reply: Reply;
@@ -32,7 +32,7 @@ export function createShowAll(parts: {
       world.people.find(from.user, { fresh: false }, signal),
     ]);
     if (approval?.runId !== run) return say("There is no such plan any more.");
-    const objection = origin ?? objectionToRole(found, "viewer");
+    const objection = origin ?? objectionToRole(found, "viewer", world.whoIsWho);
     if (objection) {
       const { reason } = objection;
       log.warn(

@@ -7,12 +7,15 @@ import type { WhoIsWho } from "./world.ts";
 
 const mostNamed = 10;
 
-/** A sentence in Slack's markup; mentions in it notify nobody where only one person sees it. `sets`: those that an approval asks for. */
+/** Who has at least this role: a sentence in Slack's markup; mentions in it notify nobody where only one person sees it. */
+export function whoHas(role: Role, people: WhoIsWho): string {
+  const named = listed([...mentions(withRole(role, people.users), withRole(role, people.groups))]);
+  return named === "" ? `Nobody may do it in Slack: no ${role} is configured.` : `These may: ${named}.`;
+}
+
+/** The same of who may approve. `sets`: those that an approval asks for. */
 export function whoMay(sets: readonly string[], people: WhoIsWho): string {
-  if (sets.length === 0) {
-    const named = listed([...mentions(withRole(people.users), withRole(people.groups))]);
-    return named === "" ? "Nobody may do it in Slack: no approver is configured." : `These may: ${named}.`;
-  }
+  if (sets.length === 0) return whoHas("approver", people);
   const each = sets.map((name) => `${code(name)} (${membersOf(people.approvers.get(name))})`);
   return `It takes an approver who is in ${each.join(" and in ")}.`;
 }
@@ -27,8 +30,8 @@ function mentions(users: readonly string[], groups: readonly string[]): readonly
   return [...users.map((id) => `<@${id}>`), ...groups.map((id) => `<!subteam^${id}>`)];
 }
 
-function withRole(given: ReadonlyMap<string, Role>): readonly string[] {
-  return [...given].filter(([, role]) => isAllowed(role, "approver")).map(([id]) => id);
+function withRole(needed: Role, given: ReadonlyMap<string, Role>): readonly string[] {
+  return [...given].filter(([, role]) => isAllowed(role, needed)).map(([id]) => id);
 }
 
 function listed(names: readonly string[]): string {

@@ -135,7 +135,8 @@ test("a click after the time to decide, and one about a plan that has changed, d
 test("I have it is taken from an operator, once, and whoever comes later is told who has it", async () => {
   const { run, message } = await house.handOver();
   await house.slack.click({ message, actionId: acknowledgeId, user: "U0SCREEN" });
-  await house.untilTold("U0SCREEN", "Your role is viewer, and this needs operator");
+  const said = await house.untilTold("U0SCREEN", "Your role is viewer, and this needs operator");
+  expect(said).toContain("These may: <@U0SHIFT>, <@U0LEAD>, <@U0DEPUTY>, <@U0CHIEF>, <!subteam^S0ONCALL>.");
   expect((await house.events(run)).filter(({ type }) => type === "acknowledge-refused")).toMatchObject([
     { by: "slack:U0SCREEN", reason: "has the role viewer, and this needs operator" },
   ]);

@@ -81,7 +81,7 @@ test("approving by command knows the same limits as the button, and its refusals
   expect((await house.events(run)).filter(({ type }) => type === "answer-refused")).toMatchObject([
     { by: "slack:U0SHIFT" },
     { by: "slack:U0CHIEF" },
-    { by: "slack:U0NOBODY", reason: "has the role none, and this needs viewer" },
+    { by: "slack:U0NOBODY", reason: "has the role none, and this needs approver" },
   ]);
   for (const id of [approval, own.approval]) expect((await house.approval(id)).state).toBe("pending");
 });

@@ -1,4 +1,4 @@
-/** After a 429 a channel is left alone for as long as Slack asks, and only that channel, against the Slack double. */
+/** After a 429 a channel, or a method, is left alone for as long as Slack asks, and nothing else, against the Slack double. */
 
 import { paced } from "../../../src/oncall/slack/paced.ts";
 import type { WebCall } from "../../../src/oncall/slack/web-call.ts";
@@ -44,6 +44,20 @@ test("other channels and other calls do not wait", async () => {
   await post("#ops");
   expect(await post("#changes")).toMatchObject({ ok: true });
   expect(await call("auth.test", {}, ever)).toMatchObject({ ok: true });
+});
+
+test("another method is left alone as well, whatever it is called for", async () => {
+  const first = await post("#ops");
+  const ts = first.ok ? String(first.response["ts"]) : "";
+  const edit = (channel: string) => call("chat.update", { channel, ts, text: "done" }, ever);
+  slack.fail("chat.update", { retryAfter: 30 }, 1);
+  expect(await edit(slack.ops)).toMatchObject({ ok: false, error: "ratelimited", retryAfterMs: 30_000 });
+  nowMs = 20_000;
+  expect(await edit("C0ANOTHER")).toMatchObject({ ok: false, error: "ratelimited", retryAfterMs: 11_000 });
+  expect(slack.calls("chat.update")).toHaveLength(1);
+  expect(await post("#ops")).toMatchObject({ ok: true });
+  nowMs = 30_000;
+  expect(await edit(slack.ops)).toMatchObject({ ok: true });
 });
 
 test("no answer silences a channel for longer than five minutes", async () => {

@@ -283,6 +283,19 @@ describe("where Slack does not take it", () => {
     expect(slack.messages()).toHaveLength(1);
   });
 
+  test("an edit that is throttled is made when Slack says, once, whatever became of the run meanwhile", async () => {
+    const asked = await tell(story(...question));
+    slack.fail("chat.update", { retryAfter: 30 }, 1);
+    const throttledEdit = await tell(story(...question, 60, approved), asked);
+    expect(throttledEdit).toMatchObject({ ok: false, retryable: true, retryAfterMs: 30_000, place: asked.place });
+    expect(shown()).toMatch(/^Approve cancel/);
+    const history = story(...question, 60, approved, ...carriedOut);
+    expect(await tell(history, throttledEdit)).toMatchObject({ ok: true, done: true });
+    expect(shown()).toMatch(/^Fixed/);
+    expect(slack.messages()[0]?.edits).toBe(1);
+    expect(slack.messages()).toHaveLength(1);
+  });
+
   test("the record of a run that has ended is given up in an archived channel", async () => {
     const asked = await tell(story(...question));
     archived();
