@@ -42,7 +42,7 @@ export async function listRuns(terminal: Terminal, filter: Readonly<Record<strin
 }
 
 export async function showRun(terminal: Terminal, id: string, follow: boolean): Promise<number> {
-  if (follow && !terminal.json) return followRun(terminal, id);
+  if (follow) return followRun(terminal, id);
   const answer = await runOf(terminal, id);
   return show(terminal, answer, (run) => [...runLines([run]), ...storyLines(run.events), ...openQuestions(run)]);
 }
@@ -68,8 +68,9 @@ export async function startRun(
     reason: request.reason,
     dryRun: request.dryRun,
   });
-  const code = show(terminal, answer, oneRun);
-  return answer.ok && request.follow && !terminal.json ? followRun(terminal, answer.value.id) : code;
+  if (!answer.ok || !request.follow) return show(terminal, answer, oneRun);
+  if (!terminal.json) show(terminal, answer, oneRun);
+  return followRun(terminal, answer.value.id);
 }
 
 export async function cancelRun(terminal: Terminal, id: string, reason: string): Promise<number> {
@@ -150,18 +151,23 @@ export async function setSwitch(
   );
 }
 
+/** Tells the story as it goes on; as JSON, the run when it has ended. */
 async function followRun(terminal: Terminal, id: string): Promise<number> {
+  const { json } = terminal;
   let told = 0;
   let asked: string | null = null;
   for (;;) {
     const answer = await runOf(terminal, id);
     if (!answer.ok) return refuse(terminal, answer.message, 1);
     const run = answer.value;
-    for (const line of storyLines(run.events.filter(({ seq }) => seq > told))) terminal.out(line);
+    if (!json) for (const line of storyLines(run.events.filter(({ seq }) => seq > told))) terminal.out(line);
     told = run.events.at(-1)?.seq ?? told;
-    if (run.state === "ended") return run.outcome === "fixed" || run.outcome === "nothing-to-do" ? 0 : 1;
+    if (run.state === "ended") {
+      if (json) show(terminal, answer, oneRun);
+      return run.outcome === "fixed" || run.outcome === "nothing-to-do" ? 0 : 1;
+    }
     const open = run.approvals.find(({ state }) => state === "pending");
-    if (open && open.id !== asked) for (const line of openQuestions(run)) terminal.out(line);
+    if (!json && open && open.id !== asked) for (const line of openQuestions(run)) terminal.out(line);
     asked = open?.id ?? asked;
     await sleep(followEveryMs);
   }

@@ -22,6 +22,19 @@ verify:
   - { do: postgres.activity, expect: output.longestSeconds < 1, within: 10s, every: 1s }
 `;
 
+/** Its check cannot hold. */
+const helpless = `
+name: helpless
+summary: Look, and hand over.
+on: { request: true }
+target: { label: service }
+steps:
+  - { id: look, do: postgres.activity }
+verify:
+  - { do: postgres.activity, expect: output.longestSeconds < 0, within: 1s, every: 1s }
+escalate: database
+`;
+
 let patient: Patient;
 let service: Service;
 let long: Session;
@@ -33,7 +46,7 @@ beforeAll(async () => {
   if (!postgres) throw new Error("the patient has no database");
   service = await startService({
     databaseUrl: await databases.newDatabase(),
-    playbooks: [playbook],
+    playbooks: [playbook, helpless],
     targets: { ward: { labels: { service: ["ward"] }, postgres } },
   });
   long = await patient.session();
@@ -104,6 +117,51 @@ test("pause stops what starts, resume lets it go on", async () => {
   await until(async () => (await service.run(run)).waitingFor === "switch", { what: "the run to wait for the switch" });
   expect(await paramedic(["resume", "--reason", "over"])).toMatchObject({ code: 0 });
   expect(await service.ended(run)).toMatchObject({ outcome: "nothing-to-do" });
+});
+
+/** What a command prints with --json, which must be all that it prints. */
+async function json(args: readonly string[], { code = 0, token = tokens.approver } = {}) {
+  const answer = await paramedic([...args, "--json"], token);
+  expect({ args, ...answer }).toMatchObject({ args, code });
+  return JSON.parse(answer.output);
+}
+
+test("every command prints the API's JSON and nothing else, and says by its exit code how it came out", async () => {
+  const busy = await patient.session();
+  busy.start("SELECT pg_sleep(600)");
+  const asked = async (): Promise<string> => {
+    const start = ["run", "cancel-after-approval", "ward", "olderThanSeconds=1", "--reason", "a test"];
+    const { id } = await json(start, { token: tokens.operator });
+    await until(async () => (await service.run(id)).waitingFor === "approval", { what: "the run to ask" });
+    return id;
+  };
+  await until(
+    async () =>
+      (
+        await patient.admin(
+          "SELECT FROM pg_stat_activity WHERE pid = $1 AND state = 'active' AND now() - query_start > interval '2 s'",
+          [busy.pid],
+        )
+      ).length === 1,
+    { what: "the query to be old enough" },
+  );
+  const cancelled = await asked();
+  expect((await json(["runs", "--limit", "1"])).runs).toMatchObject([{ id: cancelled, waitingFor: "approval" }]);
+  expect(await json(["cancel", cancelled, "--reason", "a test"])).toMatchObject({ id: cancelled });
+  expect(await json(["show", cancelled, "--follow"], { code: 1 })).toMatchObject({ outcome: "cancelled" });
+  const declined = await asked();
+  expect(await json(["decline", declined, "--yes", "--reason", "a test"])).toMatchObject({ state: "declined" });
+  expect(await json(["show", declined])).toMatchObject({ id: declined, approvals: [{ state: "declined" }] });
+  const approved = await asked();
+  expect(await json(["approve", approved, "--yes"])).toMatchObject({ state: "approved" });
+  expect(await json(["show", approved, "--follow"])).toMatchObject({ state: "ended", outcome: "fixed" });
+
+  const helpless = ["run", "helpless", "ward", "--reason", "a test", "--follow"];
+  const { id } = await json(helpless, { code: 1, token: tokens.operator });
+  expect(await json(["ack", id])).toMatchObject({ id, outcome: "ineffective" });
+  expect(await json(["pause", "1h", "--reason", "a test"])).toMatchObject({ paused: true });
+  expect(await json(["resume", "--reason", "a test"])).toMatchObject({ paused: false });
+  expect(await json(["mitigations"])).toMatchObject({ mitigations: [] });
 });
 
 test.each([
