@@ -5,11 +5,14 @@ import { oneLine } from "./one-line.ts";
 import type { Notice } from "./way.ts";
 
 const longestSubject = 150;
+const longestTitle = 150;
+/** The words for a severity that may stand in a subject. */
+const severities = ["critical", "error", "warning", "info"];
 const longestAlertName = 60;
 const longestSeverity = 20;
 const mostReferences = 20;
 
-/** A mail's headers, as far as they depend on the notice. A label is in none of them but in the one line of the subject. */
+/** A mail's headers, as far as they depend on the notice. None of them is made of a label. */
 export interface MailHeaders {
   readonly subject: string;
   readonly messageId: string;
@@ -32,20 +35,31 @@ export function mailHeaders(notice: Notice, from: string): MailHeaders {
   );
   const others = [...new Set(earlier)].filter((one) => one !== messageId).slice(0, mostReferences);
   return {
-    subject: titleOf(notice),
+    subject: subjectOf(notice),
     messageId,
     inReplyTo: others[0] ?? null,
     references: [`<${token(notice.run)}@${host}>`, ...others],
   };
 }
 
-/** What fires and how badly, what became of it, by which playbook, on what: the beginning is what a telephone shows. */
+/**
+ * How badly, what became of it, by which playbook, on what: the beginning is what a telephone shows. Nothing in it is an
+ * alert's own text: playbooks and targets are configured, and of the severity no word but one of ours.
+ */
+function subjectOf(notice: Notice): string {
+  const { labels, target, playbook } = notice;
+  const severity = severities.find((word) => word === labels["severity"]?.toLowerCase());
+  const what = `${standing(notice)}: ${target === null ? playbook : `${playbook} on ${target}`}`;
+  return oneLine(severity === undefined ? what : `[${severity}] ${what}`, longestSubject);
+}
+
+/** The first line of the mail itself, which telephones show below the subject: what fires, and the rest. */
 export function titleOf(notice: Notice): string {
   const { labels, target, playbook } = notice;
   const alert = oneLine(labels["alertname"] ?? "", longestAlertName);
   const severity = oneLine(labels["severity"] ?? "", longestSeverity);
   const what = [alert, severity && `(${severity})`, standing(notice)].filter((part) => part !== "").join(" ");
-  return oneLine(`${what}: ${target === null ? playbook : `${playbook} on ${target}`}`, longestSubject);
+  return oneLine(`${what}: ${target === null ? playbook : `${playbook} on ${target}`}`, longestTitle);
 }
 
 function standing({ kind, outcome }: Notice): string {

@@ -48,7 +48,7 @@ test.each(injections)("a mail about %j has the headers and recipients of any oth
   expect(headerNames(evilMail?.raw)).toEqual(headerNames(usual?.raw));
   expect(headerNames(evilMail?.raw).filter((name) => name === "subject")).toHaveLength(1);
   expect(header(evilMail?.raw, "to")).toBe("ops@youtility.com");
-  // The subject alone is made of what others say, as one line.
+  // Playbook and target, which are configured, are as evil here: they make one line of one header.
   expect(
     headers(evilMail?.raw)
       .filter((line) => !line.startsWith("Subject:"))
@@ -56,13 +56,14 @@ test.each(injections)("a mail about %j has the headers and recipients of any oth
   ).not.toContain("everybody@");
 });
 
-test("no header is made of a label but the subject, which has two of them, and none of an annotation", async () => {
+test("no header is made of a label or an annotation; a severity chooses one of four words for the subject", async () => {
   const { deliver } = createEmail({ smtpUrl: smtp.url, from: "paramedic@youtility.com" });
-  const labels = { alertname: "canary-a", severity: "canary-b", subject: "canary-c" };
+  const labels = { alertname: "canary-a", severity: "critical", team: "canary-b", subject: "canary-c" };
   const notice = noticeOf({ labels, annotations: { summary: "canary-d" } });
   expect(await deliver(notice, ["ops@youtility.com"], new AbortController().signal)).toEqual({ ok: true });
   const canaries = headers(smtp.mails[0]?.raw).filter((line) => line.includes("canary"));
-  expect(canaries).toEqual(["Subject: canary-a (canary-b) ineffective: database-overload on youtility3"]);
+  expect(canaries).toEqual([]);
+  expect(header(smtp.mails[0]?.raw, "subject")).toBe("[critical] ineffective: database-overload on youtility3");
   expect(smtp.mails[0]?.raw).toContain("canary-d");
 });
 

@@ -9,11 +9,16 @@ import { evilText, messageOf, noticeOf, run, subjectAfter } from "./notices.ts";
 
 const from = "paramedic@youtility.com";
 
-test("the subject begins with what fires and how badly, then what became of it, by which playbook, where", () => {
+test("the subject says how badly, what became of it, by which playbook, where, and nothing that the alert says", () => {
   const subject = (over: Parameters<typeof noticeOf>[0]) => mailHeaders(noticeOf(over), from).subject;
-  expect(subject({})).toBe("DatabaseOverload (warning) ineffective: database-overload on youtility3");
-  expect(subject({ target: null })).toBe("DatabaseOverload (warning) ineffective: database-overload");
-  expect(subject({ labels: { alertname: "A" } })).toBe("A ineffective: database-overload on youtility3");
+  expect(subject({})).toBe("[warning] ineffective: database-overload on youtility3");
+  expect(subject({ target: null })).toBe("[warning] ineffective: database-overload");
+  expect(subject({ labels: { alertname: "A", severity: "CRITICAL" } })).toBe(
+    "[critical] ineffective: database-overload on youtility3",
+  );
+  expect(subject({ labels: { alertname: "A", severity: "page" } })).toBe(
+    "ineffective: database-overload on youtility3",
+  );
   expect(subject({ labels: {} })).toBe("ineffective: database-overload on youtility3");
   const kinds = ["firing", "held", "approval-unasked", "handed-over", "recovered"] as const;
   expect(kinds.map((kind) => subject({ kind, outcome: null, labels: {}, target: null }))).toEqual([
@@ -25,14 +30,25 @@ test("the subject begins with what fires and how badly, then what became of it, 
   ]);
 });
 
-test("the subject is one short line, whatever the alert and the playbook are called", () => {
+test("subject and title are one short line, whatever the alert and the playbook are called", () => {
   const labels = { alertname: evilText.repeat(3), severity: evilText.repeat(3) };
-  const { subject } = mailHeaders(noticeOf({ labels, playbook: evilText, target: "😀".repeat(300) }), from);
-  expect(subject).toMatch(
+  const notice = noticeOf({ labels, playbook: evilText, target: "😀".repeat(300) });
+  const { subject } = mailHeaders(notice, from);
+  expect(subject).toMatch(/^ineffective: x Bcc[^\p{Cc}]*…$/u);
+  const { title } = mailContent(notice);
+  expect(title).toMatch(
     /^x Bcc: everybody@example\.org [^\p{Cc}\p{Zl}\p{Cf}]+… \(x [^\p{Cc}]+…\) ineffective: x Bcc[^\p{Cc}]*…$/u,
   );
-  expect(subject.length).toBeLessThanOrEqual(150);
-  expect(subject.isWellFormed()).toBe(true);
+  for (const line of [subject, title]) {
+    expect(line.length).toBeLessThanOrEqual(150);
+    expect(line.isWellFormed()).toBe(true);
+  }
+});
+
+test("the mail begins with what fires, which is what a telephone shows below the subject", () => {
+  expect(mailText(mailContent(noticeOf()))).toMatch(
+    /^DatabaseOverload \(warning\) ineffective: database-overload on youtility3\n/,
+  );
 });
 
 test("the mails of a run have ids of their own, and refer to the run and to those that came before", () => {

@@ -36,7 +36,7 @@ test("a mail reaches every recipient as text and HTML, from the configured addre
   expect(smtp.mails).toHaveLength(1);
   const mail = smtp.mails[0];
   expect(mail).toMatchObject({ from, to });
-  expect(mail?.raw).toContain("Subject: DatabaseOverload (warning) ineffective: database-overload on\r\n youtility3");
+  expect(mail?.raw).toContain("Subject: [warning] ineffective: database-overload on youtility3\r\n");
   expect(mail?.raw).toMatch(/From: "?Paramedic"? <paramedic@youtility.com>/);
   expect(mail?.raw).toMatch(/^Message-ID:\s+<0190f3c2-5a5e-7000-8000-00000000abcd\.1\.handed-over@youtility\.com>\r$/m);
   expect(mail?.raw).toContain("Auto-Submitted: auto-generated");
