@@ -7,11 +7,12 @@ import { withClient } from "./connect.ts";
 import { adviceFor, findLeftovers, originOf } from "./leftovers.ts";
 import { concurrentSession, maintain } from "./maintain.ts";
 import { missingRights } from "./rights.ts";
-import { catalogueName, findTable, outOfScope, schemaName, showBytes } from "./scope.ts";
+import { catalogueName, findTable, outOfScope, schemaNotAllowed, showBytes } from "./scope.ts";
 
 const input = z.strictObject({
-  schema: schemaName,
-  /** Only those of this table; left out: of all tables of the allowed schemas. */
+  /** Only those of this schema, which is `public` where only a table is named. Left out: of all allowed schemas. */
+  schema: catalogueName.optional(),
+  /** Only those of this table; left out: of all tables. */
   table: catalogueName.optional(),
 });
 
@@ -38,10 +39,15 @@ async function plan(input: Input, context: ActionContext): Promise<Planned<DropP
     const missing = (await missingRights(query, postgres, "see")) ?? (await outOfScope(query, postgres));
     if (missing) return missing;
     const { schema, table: name } = input;
-    const table = name === undefined ? null : await findTable(query, postgres, { schema, table: name });
+    const refused = schema === undefined ? null : schemaNotAllowed(postgres, schema);
+    if (refused) return refused;
+    const table =
+      name === undefined ? null : await findTable(query, postgres, { schema: schema ?? "public", table: name });
     if (table && "status" in table) return table;
     const found = await findLeftovers(query, postgres, table?.oid ?? null);
-    const leftovers = found.filter(({ building, droppable }) => droppable && !building);
+    const leftovers = found.filter(
+      ({ building, droppable, schema: of }) => droppable && !building && (schema ?? of) === of,
+    );
     const foreign = leftovers.find(({ owned }) => !owned);
     if (foreign) {
       return lasting(

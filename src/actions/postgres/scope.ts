@@ -44,6 +44,13 @@ export function allowedSchemas(postgres: PostgresTarget): readonly string[] {
   return postgres.schemas ?? ["public"];
 }
 
+/** The Failure where the target does not allow the schema; null where it does. */
+export function schemaNotAllowed(postgres: PostgresTarget, schema: string): Failure | null {
+  const allowed = allowedSchemas(postgres);
+  if (allowed.includes(schema)) return null;
+  return lasting(`The schema ${shorten(schema, 63)} is not allowed (${allowed.join(", ")}). See postgres.schemas.`);
+}
+
 /** The Failure where the connected database may not be acted upon, or its server is too old; null where it may. */
 export async function outOfScope(query: Query, postgres: PostgresTarget): Promise<Failure | null> {
   const [found] = await query<{ database: string; version: number }>(

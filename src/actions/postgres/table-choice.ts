@@ -3,15 +3,14 @@
 import { z } from "zod";
 import type { Failure } from "../../domain/action.ts";
 import type { PostgresTarget } from "../../domain/target.ts";
-import { lasting } from "../failure.ts";
 import type { Query } from "./connect.ts";
 import {
-  allowedSchemas,
   catalogueName,
   findTable,
   notMaintainable,
   outOfScope,
   schemaName,
+  schemaNotAllowed,
   type Table,
   tableColumns,
   tableSource,
@@ -68,11 +67,8 @@ async function neediest(
   { schema, atMost }: Choice,
   { column, atLeast }: Urgency,
 ): Promise<readonly Table[] | Failure> {
-  if (!allowedSchemas(postgres).includes(schema)) {
-    return lasting(
-      `The schema ${schema} is not allowed (${allowedSchemas(postgres).join(", ")}). See postgres.schemas.`,
-    );
-  }
+  const refused = schemaNotAllowed(postgres, schema);
+  if (refused) return refused;
   const tables = await query<Table>(
     `SELECT ${tableColumns} FROM ${tableSource} JOIN pg_stat_all_tables s ON s.relid = c.oid
       WHERE n.nspname = $1 AND c.relkind IN ('r', 'm') AND s.${column} >= $2
