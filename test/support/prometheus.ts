@@ -15,6 +15,8 @@ export interface TestPrometheus extends TestServer {
 }
 
 export interface PrometheusOptions {
+  /** A free one unless given. */
+  readonly port?: number;
   /** What to scrape: `host:port` of servers with a /metrics page. */
   readonly scrape?: readonly string[];
   /** The name of what is scraped, "test" unless given, and the path of its page, /metrics unless given. */
@@ -40,6 +42,7 @@ export async function startPrometheus(options: PrometheusOptions = {}): Promise<
     ruleGroups = [],
     alertmanagers = [],
     history,
+    port,
   } = options;
   const folder = await temporaryFolder("prometheus");
   const [file, rules] = [join(folder, "prometheus.yml"), join(folder, "rules.yml")];
@@ -64,6 +67,7 @@ export async function startPrometheus(options: PrometheusOptions = {}): Promise<
       `--web.listen-address=127.0.0.1:${port}`,
     ],
     cwd: folder,
+    port,
     ready: async (port) => {
       const response = await fetch(`http://127.0.0.1:${port}/-/ready`, { signal: AbortSignal.timeout(1_000) });
       await response.arrayBuffer();
@@ -85,6 +89,8 @@ async function backfill(folder: string, history: NonNullable<PrometheusOptions["
     "create-blocks-from",
     "openmetrics",
     "-q",
+    // A few large blocks: hundreds of small ones take half a minute.
+    "--max-block-duration=744h",
     file,
     join(folder, "data"),
   ]);

@@ -149,6 +149,7 @@ async function start(
   afterwards(() => callers.stop());
   const statusPage = await startStatusPageDouble();
   afterwards(() => statusPage.double.stop());
+  const prometheusPort = await freePort();
   const target = {
     app: patient.app,
     database: patient.database,
@@ -156,6 +157,7 @@ async function start(
     logs,
     project: yt3.folder,
     journal: systemd.journal,
+    prometheus: `http://127.0.0.1:${prometheusPort}`,
   };
   const ownUrl = await server.newDatabase();
   const service = await startService({
@@ -192,6 +194,7 @@ async function start(
   afterwards(() => alertmanager.stop());
   const rules = await readFile(join(root, "examples/youtility3/alerts.yml"), "utf8");
   const prometheus = await startPrometheus({
+    port: prometheusPort,
     scrape: [`127.0.0.1:${port}`],
     job: "youtility3",
     metricsPath: "/monitoring/metrics/",
@@ -279,6 +282,7 @@ interface Place {
   readonly logs: string;
   readonly project: string;
   readonly journal: string;
+  readonly prometheus: string;
 }
 
 /** The shipped configuration, with the addresses of this stack. */
@@ -328,6 +332,7 @@ async function sections(
     slack: { ...slack, apiUrl: callers.slack.apiUrl, users, groups: {} },
     email,
     pagerduty: { ...pagerduty, server: callers.pagerDuty.server },
+    prometheus: { url: place.prometheus },
     statusPage: { ...shipped.statusPage, url: statusPage.double.url, pageId: statusPage.pageId },
   };
 }

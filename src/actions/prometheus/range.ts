@@ -4,11 +4,10 @@ import { z } from "zod";
 import type { ActionContext, ObserveAction, Observed } from "../../domain/action.ts";
 import { lasting, passing } from "../failure.ts";
 import { askPrometheus, longestQuery, noData } from "./ask.ts";
-import { daysUntil, plotOf, type Sample, trendOf } from "./trend.ts";
+import { daysUntil, evenly, type Sample, trendOf } from "./trend.ts";
 
 /** Of each window; Prometheus refuses more than 11,000 in one answer. */
 const samplesPerWindow = 240;
-const plotWidth = 40;
 
 const input = z.strictObject({
   /** PromQL that results in one series or a scalar. */
@@ -27,11 +26,14 @@ const windowShape = z.object({
   slopePerDay: z.number(),
   /** The part of the window for which there are values, from 0 to 1. */
   coverage: z.number(),
-  /** One line of text; both windows are drawn to the same scale. */
-  plot: z.string(),
+  /** Evenly spread, oldest first, `stepSeconds` apart; null where there is none. */
+  values: z.array(z.number().nullable()),
 });
 
 const output = windowShape.extend({
+  /** RFC 3339: the time of the last of `values`. */
+  endsAt: z.string(),
+  stepSeconds: z.number(),
   /** The same of the window before; left out where there are no values of it. */
   before: windowShape.optional(),
   /** By how much the average differs from the one before: 0.1 is a tenth more. Left out where that is unknown or 0. */
@@ -93,11 +95,11 @@ function compare(
   const current = samples.filter(([time]) => time > middle + 0.001);
   const earlier = samples.filter(([time]) => time <= middle + 0.001);
   if (current.length === 0) return passing(noData);
-  const all = trendOf(samples);
+  const step = seconds / samplesPerWindow;
   const shown = (window: readonly Sample[], from: number) => ({
     ...trendOf(window),
     coverage: Math.min(1, window.length / samplesPerWindow),
-    plot: plotOf(window, plotWidth, { from, to: from + seconds }, { lowest: all.minimum, highest: all.maximum }),
+    values: evenly(window, from, step, samplesPerWindow),
   });
   const now = shown(current, middle);
   const before = earlier.length === 0 ? null : shown(earlier, middle - seconds);
@@ -106,6 +108,8 @@ function compare(
     status: "observed",
     output: {
       ...now,
+      endsAt: new Date(end * 1_000).toISOString(),
+      stepSeconds: step,
       ...(before && { before }),
       ...(before && before.average !== 0 && { change: (now.average - before.average) / Math.abs(before.average) }),
       ...(days !== null && { daysLeft: days }),

@@ -1,4 +1,4 @@
-/** What a series did over a window: its average, extremes and slope, and a plot that is one line of text. */
+/** What a series did over a window: its average, extremes and slope, and its values at even distances. */
 
 /** Seconds since 1970, and the value then. */
 export type Sample = readonly [number, number];
@@ -41,27 +41,17 @@ export function daysUntil(limit: number, { last, slopePerDay }: Trend, rises: bo
   return (limit - last) / slopePerDay;
 }
 
-const bars = "▁▂▃▄▅▆▇█";
-const flat = "▄";
+/** So many digits count; more would only make histories longer. */
+const digits = 6;
 
-/**
- * One character for each of `width` equal parts of the time from `from` to `to` (seconds since 1970): the average there,
- * between `lowest` and `highest`. A dot where there are no samples.
- */
-export function plotOf(
-  samples: readonly Sample[],
-  width: number,
-  { from, to }: { readonly from: number; readonly to: number },
-  { lowest, highest }: { readonly lowest: number; readonly highest: number },
-): string {
-  const parts = Array.from({ length: width }, (): number[] => []);
+/** The value at each of `count` times, `step` seconds apart, the first of them one step after `from`; null: none is known. */
+export function evenly(samples: readonly Sample[], from: number, step: number, count: number): (number | null)[] {
+  const values = Array.from({ length: count }, (): number | null => null);
   for (const [time, value] of samples) {
-    const part = Math.floor(((time - from) / (to - from)) * width);
-    parts[Math.min(width - 1, Math.max(0, part))]?.push(value);
+    const at = Math.round((time - from) / step) - 1;
+    if (at >= 0 && at < count) values[at] = Number(value.toPrecision(digits));
   }
-  const bar = (value: number) =>
-    bars[Math.min(bars.length - 1, Math.floor(((value - lowest) / (highest - lowest)) * bars.length))] as string;
-  return parts.map((values) => (values.length === 0 ? "·" : highest > lowest ? bar(mean(values)) : flat)).join("");
+  return values;
 }
 
 function mean(values: readonly number[]): number {

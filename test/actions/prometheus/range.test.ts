@@ -70,15 +70,18 @@ prometheusService.describe("prometheus.range", () => {
     expect(output).toMatchObject({ average: 0.5, minimum: 0.5, maximum: 0.5, last: 0.5, change: 0 });
     expect(output.slopePerDay).toBeCloseTo(0);
     expect(output.coverage).toBeGreaterThan(0.98);
-    expect(output.plot).toBe("▄".repeat(40));
+    expect(output.values).toHaveLength(240);
+    expect(new Set(output.values.slice(0, 239))).toEqual(new Set([0.5]));
+    expect(output).toMatchObject({ endsAt: new Date(now * 1_000).toISOString(), stepSeconds: 2_520 });
     expect(output).not.toHaveProperty("daysLeft");
   });
 
-  test("a week is told beside the week before, to the same scale", async () => {
+  test("a week is told beside the week before, value by value", async () => {
     const output = await seen("doubled");
-    expect(output).toMatchObject({ average: 2, before: { average: 1, maximum: 1, plot: "▁".repeat(40) } });
+    expect(output).toMatchObject({ average: 2, before: { average: 1, maximum: 1 } });
     expect(output.change).toBeCloseTo(1);
-    expect(output.plot).toBe("█".repeat(40));
+    expect([...new Set(output.values)].filter((value) => value !== null)).toEqual([2]);
+    expect(output.before?.values).toEqual(Array(240).fill(1));
   });
 
   test("what grows has a slope per day, and days left until a limit", async () => {
@@ -87,7 +90,8 @@ prometheusService.describe("prometheus.range", () => {
     expect(output.maximum).toBeGreaterThan(999);
     expect(output.before?.maximum).toBeLessThan(931);
     expect(output.daysLeft).toBeCloseTo(10, 1);
-    expect(output.plot).toMatch(/^▅+▆+▇+█+$/);
+    const [first, second] = output.values;
+    expect((second ?? 0) - (first ?? 0)).toBeCloseTo((10 * 2_520) / day, 1);
   });
 
   test.each<[string, number, number | undefined]>([
@@ -101,10 +105,13 @@ prometheusService.describe("prometheus.range", () => {
     else expect(daysLeft).toBeCloseTo(days, 1);
   });
 
-  test("a series that is younger than the window says what part of it there is, and has nothing before", async () => {
+  test("a series that is younger than the window has gaps, says what part of it there is, and has nothing before", async () => {
     const output = await seen("young");
     expect(output.coverage).toBeCloseTo(0.5, 1);
-    expect(output.plot).toBe("·".repeat(20) + "▄".repeat(20));
+    const gap = output.values.findIndex((value) => value !== null);
+    expect(gap).toBeGreaterThan(115);
+    expect(gap).toBeLessThan(122);
+    expect(output.values.slice(gap, 239)).toEqual(Array(239 - gap).fill(7));
     expect(output).not.toHaveProperty("before");
     expect(output).not.toHaveProperty("change");
   });

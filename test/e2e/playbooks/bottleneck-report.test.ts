@@ -1,5 +1,7 @@
 /** Whoever asks where the time goes is told the slowest page, the slowest statement and the index that would help. */
 
+import { isPlot, reportMail, reportsInSlack } from "../../support/report.ts";
+import { until } from "../../support/until.ts";
 import { resultOf, type Stack, stackServices, startStack } from "../../support/youtility3-stack.ts";
 
 jest.setTimeout(180_000);
@@ -16,7 +18,14 @@ stackServices.describe("bottleneck-report", () => {
   });
   afterAll(() => stack?.stop());
 
-  test("the three things that matter are said, and the run has the rest", async () => {
+  /** What Slack says of the run: the sentences, line by line. */
+  const said = async (run: string) => {
+    const message = await until(() => reportsInSlack(stack.callers, run)[0], { what: "the message in Slack" });
+    expect(message[0]).toBe("Bottleneck report of youtility3");
+    return message[1] ?? "";
+  };
+
+  test("the three things that matter are said, the mail has the list and a plot, and the run has the rest", async () => {
     const visits = stack.visit(["/search/?times=5", "/slow/?seconds=1.5", "/tickets/"]);
     while (visits.seen() < 9) await stack.get("/tickets/");
     const ended = await stack.ended(await stack.request({}));
@@ -25,11 +34,22 @@ stackServices.describe("bottleneck-report", () => {
     expect(resultOf(ended, "application").result.slow_endpoints[0]).toMatchObject({ path: "/slow/" });
     expect(resultOf(ended, "statements").slowestMeanMs).toBeGreaterThan(1_400);
     expect(resultOf(ended, "missing").suggestions).toMatchObject([{ table: "core_ticket", columns: ["title"] }]);
-    const [text] = stack.callers.slack.messages().flatMap((one) => (/^Bottlenecks/.test(one.text) ? [one.text] : []));
-    expect(text).toMatch(
-      /^Bottlenecks of YOUTILITY3\.\sSlowest endpoint: \/slow\/, 95 % within 1[5-9]\d\d ms; \d+ queries/,
+    expect(await said(ended.id)).toMatch(
+      /^• Slowest page: \/slow\/, 95 % within 1\.[5-9]\d* s\.\n• Slowest statement: 1\.[5-9]\d* s; an index on core_ticket \(title\) would help\.\n• The cache had [\d.]+ % .*; [1-9]\d* queries for [1-9]\d* requests\.$/,
     );
-    expect(text).toMatch(/the slowest statement takes 1[5-9]\d\d ms, an index on core_ticket \(title\) would help/);
+    const mail = await reportMail(stack.callers, ended.id);
+    expect(mail).toMatchObject({ to: ["monitoring-alerts@youtility.com"] });
+    expect(mail.subject).toMatch(/^Bottleneck report of youtility3, /);
+    expect(mail.text).toContain("* Slowest page: /slow/, 95 % within 1.");
+    expect(mail.text).toMatch(/\n {2}page or statement +calls +takes\n/);
+    expect(mail.text).toMatch(/\n {2}\/slow\/ +[1-9]\d* +1\.[5-9]\d* s\n/);
+    expect(mail.html).toMatch(/<td[^>]*>SELECT [^<]*pg_sleep/);
+    expect(mail.html).toMatch(/<td[^>]*>\/slow\/<\/td>/);
+    expect(mail.pictures.map(isPlot)).toEqual([true]);
+    const { points, table, plots } = resultOf(ended, "say");
+    expect(points).toHaveLength(3);
+    expect(table.rows).toContainEqual(["/slow/", expect.any(String), expect.stringMatching(/^1\.[5-9]\d* s$/)]);
+    expect(plots).toMatchObject([{ unit: "seconds", average: expect.any(Number) }]);
   });
 
   test("where nobody has asked for anything, it says so", async () => {
@@ -37,9 +57,10 @@ stackServices.describe("bottleneck-report", () => {
     await stack.yt3.shell(
       "from monitoring.django_monitoring import metrics_collector as m\nfor k in m.kinds: m._redis.delete(f'metrics:{k}')",
     );
-    await stack.ended(await stack.request({}));
-    expect(stack.callers.slack.messages().map(({ text }) => text)).toContainEqual(
-      expect.stringMatching(/Slowest endpoint: none was asked; 0 queries for 0 requests/),
+    const ended = await stack.ended(await stack.request({}));
+    expect(await said(ended.id)).toMatch(
+      /^• No page was asked for\.\n.*\n• The cache had .*; 0 queries for 0 requests\.$/,
     );
+    expect((await reportMail(stack.callers, ended.id)).text).toContain("* No page was asked for.");
   });
 });

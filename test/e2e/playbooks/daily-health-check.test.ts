@@ -1,6 +1,7 @@
-/** The morning's look: by its schedule and silent where all is well, and told in Slack where something is not. */
+/** The morning's look: by its schedule, reported by mail either way, and said in Slack where something is not well. */
 
 import { mailsTo } from "../../support/callers.ts";
+import { isPlot, reportMail, reportsInSlack } from "../../support/report.ts";
 import { until } from "../../support/until.ts";
 import { resultOf, type Stack, stackServices, startStack } from "../../support/youtility3-stack.ts";
 
@@ -14,10 +15,7 @@ stackServices.describe("daily-health-check", () => {
   });
   afterAll(() => stack?.stop());
 
-  const said = () =>
-    stack.callers.slack.messages().flatMap(({ text }) => (text.startsWith("Daily check") ? [text] : []));
-
-  test("by its schedule it looks at everything, and says nothing while all is well", async () => {
+  test("by its schedule it looks at everything, reports by mail, and says nothing in Slack while all is well", async () => {
     const run = await until(async () => (await stack.service.api("GET", "/api/v1/runs")).body.runs[0]?.id, {
       timeoutMs: 75_000,
       what: () => `the scheduled run (${stack.service.child.output().slice(-2_000)})`,
@@ -28,22 +26,47 @@ stackServices.describe("daily-health-check", () => {
       ["dashboard", "observed"],
       ["alerts", "observed"],
       ["queries", "observed"],
+      ["responses", "observed"],
       ["health", "observed"],
-      ["say", "skipped"],
+      ["say", "done"],
     ]);
     expect(resultOf(ended, "health").body).toMatchObject({ healthy: true, database: true, cache: true });
-    expect(said()).toEqual([]);
+    const mail = await reportMail(stack.callers, run);
+    expect(mail.to).toEqual(["monitoring-alerts@youtility.com"]);
+    expect(mail.subject).toMatch(/^Daily health check of youtility3, \d{4}-\d\d-\d\d$/);
+    expect(mail.text).toMatch(/ \* No alert is active\.\n/);
+    expect(mail.text).toMatch(/\n {2}Active alerts +0 +none\n/);
+    expect(mail.html).toMatch(/<li[^>]*>No alert is active\.<\/li>/);
+    expect(mail.html).toMatch(/>Active alerts<\/td><td[^>]*>0<\/td><td[^>]*>none<\/td>/);
+    expect(mail.pictures.map(isPlot)).toEqual([true]);
+    expect(resultOf(ended, "say")).toMatchObject({
+      points: ["No alert is active.", expect.stringContaining("; 0 queries took more"), expect.any(String)],
+      table: { columns: ["", "now", "limit"] },
+      plots: [{ title: "95 % of responses within", unit: "seconds", stepSeconds: 360 }],
+    });
+    expect(reportsInSlack(stack.callers, run)).toEqual([]);
     expect(stack.statusPage.entries).toEqual([]);
   });
 
-  test("slow queries and failing pages are said in one message", async () => {
+  test("slow queries and failing pages are said in one message, and reported", async () => {
     const visits = stack.visit(["/slow/?seconds=0.3", "/broken/"]);
     await until(async () => (await stack.get("/monitoring/alerts/")).body.alerts.includes("HighErrorRate"));
     const ended = await stack.ended(await stack.request({}));
     await visits.stop();
     expect(ended.outcome).toBe("nothing-to-do");
-    expect(said()).toEqual([expect.stringMatching(/alerts .*HighErrorRate/)]);
-    expect(said()[0]).toMatch(/[1-9]\d* queries above 200 ms\.\sCache hit rate \d+ %, errors [1-9]\d %/);
+    const mail = await reportMail(stack.callers, ended.id);
+    const [message] = await until(() => {
+      const messages = reportsInSlack(stack.callers, ended.id);
+      return messages.length > 0 && messages;
+    });
+    const [title, points = ""] = message ?? [];
+    expect(title).toBe("Daily health check of youtility3");
+    expect(points).toMatch(
+      /^• These alerts are active: .*HighErrorRate.*\n• .*; [1-9]\d* queries took more than 200 ms\.\n/,
+    );
+    expect(points).toMatch(/\n• The cache had [\d.]+ % of what was asked of it; [1-9][\d.]* % of requests failed\.$/);
+    expect(mail.text).toMatch(/\n {2}Requests that fail +[1-9][\d.]* % +at most 1 %\n/);
+    expect(reportsInSlack(stack.callers, ended.id)).toHaveLength(1);
   });
 
   test("an application that is not well hands the run over, with what was seen before", async () => {
