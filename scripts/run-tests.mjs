@@ -22,7 +22,8 @@ const again = process.env.CI === "true" && files.length > 0 && files.length <= m
 let { code, summary } = first;
 if (again) {
   console.log(`\nFailed, and run once more, alone: ${named(files)}\n`);
-  const second = jest(["--runInBand", "--runTestsByPath", ...files]);
+  // What a failed test leaves running must not keep the second run from ending.
+  const second = jest(["--runInBand", "--forceExit", "--runTestsByPath", ...files]);
   code = second.code;
   summary = second.summary && together(first.summary, second.summary);
   const still = second.summary?.failures.map(({ file }) => file) ?? files;
