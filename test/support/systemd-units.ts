@@ -26,12 +26,13 @@ export function serviceUnit(command: string, lines: readonly string[] = [], unit
 export interface Ailments {
   /** The port of app.service. */
   readonly port: number;
-  /** While this file exists, conditional.service may start. */
+  /** While this file exists, conditional.service may start, and looping.service stays up. */
   readonly condition: string;
 }
 
 /**
- * Installs them: `app`, `crasher` (fails two seconds after its start), `conditional`, `slow-stop` (ignores SIGTERM for
+ * Installs them: `app`, `crasher` (fails two seconds after its start), `looping` (fails at once and is started again by
+ * systemd two seconds later), `conditional`, `slow-stop` (ignores SIGTERM for
  * three seconds), `no-binary`, `limited` (at most three starts in a minute), `oneshot`, `bystander`.
  */
 export async function installAilments(systemd: TestSystemd): Promise<Ailments> {
@@ -45,6 +46,10 @@ export async function installAilments(systemd: TestSystemd): Promise<Ailments> {
   await systemd.install({
     "app.service": serviceUnit(app, [`Environment=PORT=${port} MODE=ok`, "Restart=on-failure", "RestartSec=100ms"]),
     "crasher.service": serviceUnit('/bin/sh -c "sleep 2; exit 1"'),
+    "looping.service": serviceUnit(`/bin/sh -c "test -e ${condition} && exec sleep infinity"`, [
+      "Restart=on-failure",
+      "RestartSec=2s",
+    ]),
     "conditional.service": serviceUnit(sleeper, [], [`ConditionPathExists=${condition}`]),
     "slow-stop.service": serviceUnit(`/bin/sh -c 'trap "" TERM; while :; do sleep 1; done'`, ["TimeoutStopSec=3"]),
     "no-binary.service": serviceUnit("/nonexistent/program"),

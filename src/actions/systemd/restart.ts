@@ -92,7 +92,8 @@ async function apply(plan: RestartPlan, inHand: UnitInHand, context: ActionConte
   if (restarted.kind === "not-asked") return inHand.failure(restarted.trouble);
   if (restarted.kind === "unknown") return inDoubt(unit, restarted.trouble);
   if (restarted.result !== "done") return await notDone(restarted.result, before, inHand);
-  const settled = await settle(bus, target, unit, before.invocationId, context.signal);
+  const then = { invocationId: before.invocationId, restarts: before.service?.restarts ?? 0 };
+  const settled = await settle(bus, target, unit, then, context.signal);
   if (settled.kind === "unseen") {
     const { message } = settled.trouble;
     return { status: "unknown", reason: `${unit} was restarted, but not seen to stay up: ${message}. Look at it.` };
@@ -193,6 +194,8 @@ async function compare(
     if (!read.ok) return "unknown";
     state = read.value;
   }
-  const settled = await settle(inHand.bus, inHand.target, plan.unit, plan.invocationId, context.signal);
+  // Whose start is named in the plan had not been restarted by systemd.
+  const then = { invocationId: plan.invocationId, restarts: 0 };
+  const settled = await settle(inHand.bus, inHand.target, plan.unit, then, context.signal);
   return settled.kind === "steady" ? "applied" : "unknown";
 }

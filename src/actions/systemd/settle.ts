@@ -15,12 +15,19 @@ export type Settled =
   | { readonly kind: "unsteady"; readonly state: UnitState; readonly reason: string }
   | { readonly kind: "unseen"; readonly trouble: Trouble };
 
-/** Watches `unit` for the target's settle time. `before` is the start that must not be the present one; null: any is. */
+/** What the unit was before it was restarted: the start that must be over, and how many starts systemd had made by itself. */
+export interface Before {
+  /** Null: any start will do. */
+  readonly invocationId: string | null;
+  readonly restarts: number;
+}
+
+/** Watches `unit` for the target's settle time. */
 export async function settle(
   bus: Bus,
   target: Target,
   unit: string,
-  before: string | null,
+  before: Before,
   signal: AbortSignal,
 ): Promise<Settled> {
   const settleMs = target.systemd?.settleMs ?? usualSettleMs;
@@ -46,10 +53,12 @@ export async function settle(
   }
 }
 
-function unsteady(state: UnitState, first: UnitState, before: string | null): string | null {
+function unsteady(state: UnitState, first: UnitState, before: Before): string | null {
   const { activeState, subState, service } = state;
   const restarts = service?.restarts ?? 0;
-  if (restarts > (first.service?.restarts ?? 0) || (before !== null && restarts > 0)) {
+  // A start by hand sets the count back, except of a unit that was waiting for its next automatic start: that keeps it.
+  const isNew = before.invocationId !== null && restarts > 0 && restarts !== before.restarts;
+  if (isNew || restarts > (first.service?.restarts ?? 0)) {
     return `it has ended and systemd restarted it ${restarts} times`;
   }
   if (activeState !== "active" && activeState !== "reloading") {
@@ -59,7 +68,8 @@ function unsteady(state: UnitState, first: UnitState, before: string | null): st
       activeState === "inactive" ? ", by its own end or because a condition in its unit file does not hold," : "";
     return `it was ${activeState} (${subState}${how})${why}`;
   }
-  if (before !== null && state.invocationId === before) return "it still was the same start as before";
+  if (before.invocationId !== null && state.invocationId === before.invocationId)
+    return "it still was the same start as before";
   if (state.invocationId !== first.invocationId) return "it had been started once more";
   return null;
 }

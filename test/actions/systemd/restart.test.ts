@@ -117,6 +117,17 @@ systemdService.describe("systemd.restart", () => {
     });
   });
 
+  test("a unit that systemd was about to start once more, and that now stays up, is well", async () => {
+    const show = (property: string) => ward.systemd.show("looping.service", property);
+    await ward.systemd.systemctl("start", "looping.service");
+    const waits = async () => (await show("NRestarts")) !== "0" && (await show("SubState")) === "auto-restart";
+    await until(waits, { what: "systemd to have started it again" });
+    await writeFile(ward.condition, "");
+    expect(await apply("looping.service")).toMatchObject({ status: "done", result: { restarted: true } });
+    await rm(ward.condition);
+    await ward.systemd.systemctl("stop", "looping.service");
+  }, 20_000);
+
   test("a stop that hangs is waited for", async () => {
     await running("slow-stop.service");
     const started = performance.now();

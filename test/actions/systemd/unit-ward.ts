@@ -24,7 +24,7 @@ export function busAt(port: number): { readonly systemBusAddress: string } {
 export async function createUnitWard(): Promise<UnitWard> {
   const systemd = await startSystemd();
   const ailments = await installAilments(systemd);
-  const names = ["app", "crasher", "conditional", "slow-stop", "no-binary", "limited", "oneshot"];
+  const names = ["app", "crasher", "looping", "conditional", "slow-stop", "no-binary", "limited", "oneshot"];
   const configured: SystemdTarget = {
     units: names.map((name) => `${name}.service`),
     environment: { "app.service": ["CACHE_TIMEOUT", "MODE", "GREETING"] },
