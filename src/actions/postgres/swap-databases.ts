@@ -113,8 +113,12 @@ function notRenamed({ sqlState, message }: Attempt<object> & { ok: false }, swap
 async function copyProperties(query: Query, session: Session, { database, staging }: Swap): Promise<Failure | null> {
   const settings = await query<{ name: string; value: string; statement: string }>(
     `SELECT split_part(p, '=', 1) AS name, substr(p, strpos(p, '=') + 1) AS value,
-            format('ALTER DATABASE %I SET %s FROM CURRENT', $2::text, (SELECT string_agg(format('%I', part), '.' ORDER BY o)
-              FROM unnest(string_to_array(split_part(p, '=', 1), '.')) WITH ORDINALITY u (part, o))) AS statement
+            CASE WHEN p LIKE 'default\\_transaction\\_read\\_only=%'
+                 -- postgres.read-only knows its own work by the spelling, which FROM CURRENT would not keep.
+                 THEN format('ALTER DATABASE %I SET default_transaction_read_only = %L', $2::text, substr(p, strpos(p, '=') + 1))
+                 ELSE format('ALTER DATABASE %I SET %s FROM CURRENT', $2::text, (SELECT string_agg(format('%I', part), '.' ORDER BY o)
+                        FROM unnest(string_to_array(split_part(p, '=', 1), '.')) WITH ORDINALITY u (part, o)))
+            END AS statement
        FROM pg_db_role_setting s JOIN pg_database d ON d.oid = s.setdatabase, unnest(s.setconfig) p
       WHERE d.datname = $1 AND s.setrole = 0`,
     [database, staging],

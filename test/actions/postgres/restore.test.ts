@@ -1,6 +1,7 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { backup } from "../../../src/actions/postgres/backup.ts";
+import { readOnly } from "../../../src/actions/postgres/read-only.ts";
 import { restore } from "../../../src/actions/postgres/restore.ts";
 import { query } from "../../support/postgres.ts";
 import { temporaryFolder } from "../../support/run-folder.ts";
@@ -87,6 +88,20 @@ debianPostgres.describe("postgres.restore", () => {
     expect(await shop.sql("SELECT tableowner FROM pg_tables WHERE tablename = 'item'")).toEqual([
       { tableowner: shop.app },
     ]);
+  });
+
+  test("a database that is read-only for a time still is when it is restored, and that can be put back", async () => {
+    const planned = await planOf(readOnly, { graceSeconds: 0 }, target());
+    if (planned.status !== "planned") throw new Error(planned.reason);
+    await readOnly.apply(planned.plan, contextFor(target()));
+    expect(await carriedOut(restore, { backup: name }, target())).toMatchObject({
+      status: "done",
+      result: { swapped: true },
+    });
+    const write = () => shop.asApp("DELETE FROM sale WHERE false");
+    await expect(write()).rejects.toThrow("read-only");
+    expect(await readOnly.revert?.(planned.plan, contextFor(target()))).toMatchObject({ status: "done" });
+    await expect(write()).resolves.toEqual([]);
   });
 
   test("an extension that only a superuser may create is left out, and said; one that its owner may create comes along", async () => {
