@@ -31,6 +31,7 @@ import { createLeases } from "./playbooks/leases.ts";
 import { createLibrary } from "./playbooks/library.ts";
 import { compilePlaybook, type LoadedPlaybook, loadPlaybooks, readPlaybookFolder } from "./playbooks/load.ts";
 import { createMatchIndex } from "./playbooks/match.ts";
+import { createPolicyOf } from "./playbooks/policy-of.ts";
 import type { PlaybookWorld } from "./playbooks/read-playbook.ts";
 import { createRequestRun } from "./playbooks/request.ts";
 import { restackBy } from "./playbooks/revert.ts";
@@ -331,6 +332,10 @@ function startDriving(parts: {
     store: { ...claims, append: createAppend(database, telling), readRails: createReadRails(database), isOutage },
     targets: new Map(config.targets.map((target) => [target.name, target])),
     playbook: library,
+    policyOf: createPolicyOf({
+      source: createPlaybookVersions(database).source,
+      policies: [...config.escalation.keys()],
+    }),
     approvals: config.approvals,
     pausedHere: () => isPausedByFile(config.pauseFile),
     hint: dispatch.hint,

@@ -77,11 +77,13 @@ function setAsideSince(history: readonly RunEvent[]): number | null {
   return since;
 }
 
-function endSetAside(driven: Undrivable, progress: Progress): Promise<"go-on" | "stop"> {
+async function endSetAside(driven: Undrivable, progress: Progress): Promise<"go-on" | "stop"> {
+  const { world, claimed, persist } = driven;
+  const policy = (await persist(() => world.policyOf(claimed.playbookHash))) ?? null;
   const inDoubt = [...progress.steps.values()].some(({ state }) => state === "started" || state === "in-doubt");
   const why = progress.cancel
     ? `cancelled by ${progress.cancel.by}: ${progress.cancel.reason}`
     : "no worker can carry out the playbook text that this run started with; deploy a version that has its actions";
-  if (inDoubt) return end(driven, "unknown", `${why}; whether its last step took effect is not known`, null);
-  return end(driven, progress.cancel ? "cancelled" : "failed", why, null);
+  if (inDoubt) return end(driven, "unknown", `${why}; whether its last step took effect is not known`, policy);
+  return end(driven, progress.cancel ? "cancelled" : "failed", why, policy);
 }

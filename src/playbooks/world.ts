@@ -99,6 +99,8 @@ export interface World {
   readonly targets: ReadonlyMap<string, Target>;
   /** The playbook with this hash; null where this worker cannot carry out that text. */
   readonly playbook: (hash: string) => Promise<LoadedPlaybook | null>;
+  /** The escalation policy that this text names, also where this worker cannot carry it out; null: it names none. */
+  readonly policyOf: (hash: string) => Promise<string | null>;
   /** What approvals must be at least; a playbook or a target may ask for more. */
   readonly approvals: { readonly expireAfterMs: number; readonly atLeast: number };
   /** Whether those who approved may still do so, looked up anew. Never rejects; what cannot be looked up is not allowed. */

@@ -438,6 +438,26 @@ test("a worker that cannot carry out the text sets the run aside without its tar
   expect(await spine.settle(run)).toMatchObject({ outcome: "fixed" });
 });
 
+test.each([
+  ["escalate: database", "database"],
+  ["escalate: { policy: application, hold: 5m }", "application"],
+  ["", null],
+])("a run that no worker can carry out is handed over to whom its text names (%s)", async (extra, policy) => {
+  await spineWith({ playbooks: [playbookYaml({ extra })] });
+  const strange = spine.newWorker({ playbook: async () => null });
+  const run = await spine.start();
+  await strange.drive(run);
+  await spine.database.pool.query("UPDATE paramedic.runs SET due_at = now()");
+  const { store } = strange.world;
+  const claim = async (id: string) => {
+    const claimed = await store.claim(id);
+    return claimed && { ...claimed, now: claimed.now + 11 * 60_000 };
+  };
+  await spine.newWorker({ playbook: async () => null, store: { ...store, claim } }).drive(run);
+  expect(await spine.row(run)).toMatchObject({ outcome: "failed" });
+  expect(await spine.events(run)).toContainEqual(expect.objectContaining({ type: "escalated", policy }));
+});
+
 test("a run that was set aside can be cancelled by a worker that cannot carry it out", async () => {
   await spineWith();
   const strange = spine.newWorker({ playbook: async () => null });

@@ -12,6 +12,7 @@ import { createLeases, type Leases } from "../../src/playbooks/leases.ts";
 import { createLibrary } from "../../src/playbooks/library.ts";
 import { compilePlaybook, type LoadedPlaybook, loadPlaybooks } from "../../src/playbooks/load.ts";
 import { createMatchIndex } from "../../src/playbooks/match.ts";
+import { createPolicyOf } from "../../src/playbooks/policy-of.ts";
 import { restackBy } from "../../src/playbooks/revert.ts";
 import type { World } from "../../src/playbooks/world.ts";
 import { createAppend } from "../../src/store/append.ts";
@@ -184,6 +185,7 @@ export async function createSpine(options: SpineOptions = {}): Promise<Spine> {
       },
       targets: new Map(targets.map((target) => [target.name, target])),
       playbook: library,
+      policyOf: createPolicyOf({ source: versions.source, policies: playbookWorld.policies }),
       approvals: options.approvals ?? { expireAfterMs: 60_000, atLeast: 1 },
       mayStillApprove: async () => ({ allowed: true, reason: null }),
       host: null,
