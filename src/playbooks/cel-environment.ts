@@ -24,10 +24,11 @@ const words: Readonly<Record<string, Unit | "difference">> = {
   asChange: "difference",
 };
 
-const base = withWords(withNumbers(new Environment(options))).registerFunction(
-  `string.${linearMatches}(string): bool`,
-  (text: string, pattern: string) => patternOf(pattern).matchesPart(text),
-);
+const base = withWords(withNumbers(new Environment(options)))
+  .registerFunction(`string.${linearMatches}(string): bool`, (text: string, pattern: string) =>
+    patternOf(pattern).matchesPart(text),
+  )
+  .registerFunction("largestKey(map): string", largestKey);
 
 /** The syntax tree of an expression; throws the library's ParseError. */
 export function parseExpression(source: string): ASTNode {
@@ -37,6 +38,18 @@ export function parseExpression(source: string): ASTNode {
 /** A fresh environment for one expression, still without variables. */
 export function createEnvironment(): Environment {
   return base.clone();
+}
+
+/** The key of the largest number, of several the first. What is asked of a map for which a loop inside a loop is too slow. */
+function largestKey(map: ReadonlyMap<string, unknown> | Readonly<Record<string, unknown>>): string {
+  let largest: { readonly key: string; readonly value: number } | null = null;
+  for (const [key, value] of map instanceof Map ? map : Object.entries(map)) {
+    if (typeof value !== "number" && typeof value !== "bigint")
+      throw new Error(`largestKey() takes numbers, and that of '${key}' is none`);
+    if (largest === null || value > largest.value) largest = { key, value: Number(value) };
+  }
+  if (largest === null) throw new Error("largestKey() of nothing");
+  return largest.key;
 }
 
 // Patterns are literals of playbooks, so there are few. The bound is for a process that reloads for years.

@@ -38,6 +38,10 @@ export function* allNodes(node: ASTNode): Generator<ASTNode> {
 const comprehensions = new Set(["all", "exists", "exists_one", "map", "filter"]);
 const mostComprehensions = 4;
 
+function isComprehension(node: ASTNode): boolean {
+  return node.op === "rcall" && comprehensions.has(node.args[0]) && node.args[2].length > 1;
+}
+
 /** What an expression may not do, whatever its names mean; null where nothing is wrong. */
 export function refusedSyntax(root: ASTNode): string | null {
   let loops = 0;
@@ -46,7 +50,11 @@ export function refusedSyntax(root: ASTNode): string | null {
     if (node.op !== "rcall") continue;
     const [method, receiver, args] = node.args;
     if (method === "bind" && receiver.op === "id" && receiver.args === "cel") return "cel.bind() is not supported";
-    if (comprehensions.has(method) && args.length > 1) loops++;
+    const isLoop = isComprehension(node);
+    if (isLoop) loops++;
+    if (isLoop && args.some((arg) => [...allNodes(arg)].some(isComprehension))) {
+      return `${method}() with another all, exists, exists_one, map or filter inside takes too long where there is much; leave one out, or use largestKey()`;
+    }
     if (loops > mostComprehensions) {
       return `more than ${mostComprehensions} of all, exists, exists_one, map and filter in one expression`;
     }

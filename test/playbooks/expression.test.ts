@@ -147,7 +147,12 @@ describe("what is refused when the playbook is loaded", () => {
     ["steps.activity.state.matches(labels.pattern)", "the pattern of matches() must be a text in quotes"],
     ["cel.bind(x, 1, x == 1)", "cel.bind() is not supported"],
     ["true ? 1 == 1 : 'x'", "Ternary branches must have the same type"],
-    ["[1].all(a, [1].all(b, [1].all(c, [1].all(d, [1].all(e, true)))))", "more than 4 of all"],
+    [["a", "b", "c", "d", "e"].map((name) => `[1].all(${name}, true)`).join(" && "), "more than 4 of all"],
+    ["[1].all(a, [1].all(b, a == b))", "another all, exists, exists_one, map or filter inside takes too long"],
+    [
+      "[1].map(a, a > 0, [1].filter(b, a == b))",
+      "another all, exists, exists_one, map or filter inside takes too long",
+    ],
     [`${"(".repeat(200)}true${")".repeat(200)}`, "Exceeded maxDepth"],
     [`1 in [${"1,".repeat(150)}1]`, "Exceeded maxListElements"],
     [`true${" && true".repeat(300)}`, "the expression is longer than 2000 characters"],
@@ -238,6 +243,8 @@ describe("results", () => {
     ["asNumber(size(steps.activity.blockers)) + ' blockers'", "2 blockers"],
     ["asNumber(steps.change.cancelled)", "3"],
     ["asChange(-0.2)", "−20 %"],
+    ["largestKey(steps.activity.byUser)", "app"],
+    ["largestKey({'a': 1, 'b': 2.5, 'c': 2.5})", "b"],
     ["steps.change.names.map(one, [one, asNumber(1)])", [["a", "1"]]],
   ])("%s is plain JSON", (source, expected) => {
     expect(evaluate(source)).toEqual(expected);
@@ -249,6 +256,13 @@ describe("results", () => {
       expect(evaluate(source)).toMatch(/^the result is/);
     },
   );
+
+  test.each([
+    ["largestKey(steps.change)", "largestKey() takes numbers, and that of 'names' is none"],
+    ["largestKey({})", "largestKey() of nothing"],
+  ])("%s has no answer, and says why", (source, why) => {
+    expect(evaluate(source)).toContain(why);
+  });
 
   test("keys of data are only data", () => {
     const hostile = JSON.parse('{"__proto__": {"polluted": true}, "constructor": 1, "toString": 2}');
