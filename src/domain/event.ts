@@ -148,7 +148,13 @@ export type Happening =
       readonly notBefore: string;
     }
   /** The intent, committed before the effect. */
-  | { readonly type: "step-started"; readonly step: string; readonly digest: string }
+  | {
+      readonly type: "step-started";
+      readonly step: string;
+      readonly digest: string;
+      /** It only says something to people, which is no change. */
+      readonly tells?: true;
+    }
   | {
       readonly type: "step-finished";
       readonly step: string;

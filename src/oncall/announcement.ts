@@ -1,7 +1,7 @@
 /** What is announced of a run, read from its history: what is about to be changed, and how that went. */
 
 import type { RunEvent } from "../domain/event.ts";
-import { appliedStepOf } from "./changes.ts";
+import { appliedStepOf, isChangeBegun } from "./changes.ts";
 import { oneLine } from "./one-line.ts";
 import type { Subject } from "./way.ts";
 
@@ -33,7 +33,7 @@ export function stagesOf(subject: Subject): readonly Stage[] {
   if (announcing?.type !== "announcing") return [];
   const later = story.filter(({ seq }) => seq > announcing.seq);
   const stages: Stage[] = [stage("announced", announcing, announcing.effects, aboutToChange(subject, announcing))];
-  const applied = later.filter((event) => appliedStepOf(event) !== null);
+  const applied = later.filter((event) => appliedStepOf(event, story) !== null);
   const [first] = applied;
   if (first) stages.push(stage("changed", first, effectsOf(story, [first]), made));
   const ended = later.find((event) => event.type === "ended");
@@ -63,7 +63,7 @@ function endedHow(outcome: string, later: readonly RunEvent[]): keyof typeof tex
   const isHandedOver = later.some(
     (event) => event.type === "escalated" && (event.topic ?? "handed-over") === "handed-over",
   );
-  const wasTouched = later.some(({ type }) => type === "step-started");
+  const wasTouched = later.some(isChangeBegun);
   if (wasTouched) return "in-vain";
   return isHandedOver ? "not-made" : "called-off";
 }
@@ -88,7 +88,7 @@ function aboutToChange(subject: Subject, { at, notBefore }: Extract<RunEvent, { 
 
 function effectsOf(story: readonly RunEvent[], applied: readonly RunEvent[]): readonly string[] {
   return applied.flatMap((event) => {
-    const step = appliedStepOf(event);
+    const step = appliedStepOf(event, story);
     const planned = story.findLast((one) => one.type === "step-planned" && one.step === step && one.seq < event.seq);
     return planned?.type === "step-planned" ? planned.effects : [];
   });

@@ -62,16 +62,23 @@ function appliedAfter(after: number, subject: Subject): readonly (AppliedChange 
   const effects = new Map<string, readonly string[]>();
   return story.flatMap((event) => {
     if (event.type === "step-planned") effects.set(event.step, event.effects);
-    const step = appliedStepOf(event);
+    const step = appliedStepOf(event, story);
     if (step === null || event.seq <= after) return [];
     return [{ run, playbook, target, step, effects: effects.get(step) ?? [], at: event.at, url, seq: event.seq }];
   });
 }
 
-/** The step whose change the event says was applied; null: it says no such thing. */
-export function appliedStepOf(event: RunEvent): string | null {
-  if (event.type === "step-finished") return event.step;
-  return event.type === "step-probed" && event.answer === "applied" ? event.step : null;
+/** The step whose change the event of this story says was applied; null: it says no such thing. */
+export function appliedStepOf(event: RunEvent, story: readonly RunEvent[]): string | null {
+  const isApplied = event.type === "step-finished" || (event.type === "step-probed" && event.answer === "applied");
+  if (!isApplied) return null;
+  const begun = story.findLast((one) => one.type === "step-started" && one.step === event.step);
+  return begun && !isChangeBegun(begun) ? null : event.step;
+}
+
+/** Whether a change begins with the event; what is only said to people is none. */
+export function isChangeBegun(event: RunEvent): event is Extract<RunEvent, { type: "step-started" }> {
+  return event.type === "step-started" && !event.tells;
 }
 
 function asJson(place: Place): JsonObject {

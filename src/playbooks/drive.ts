@@ -224,7 +224,12 @@ async function applyPlan(
   const { step } = decision;
   const planned = progress.steps.get(step.id);
   world.reached("before-intent", claimed.id);
-  const started: Happening = { type: "step-started", step: step.id, digest: planned?.digest ?? "" };
+  const started: Happening = {
+    type: "step-started",
+    step: step.id,
+    digest: planned?.digest ?? "",
+    ...(step.tells && { tells: true }),
+  };
   const stored = await put(driven, [started], { state: "running" });
   if (stored !== "written") return after(stored);
   world.reached("after-intent", claimed.id);

@@ -76,6 +76,7 @@ async function write(database: Database, telling: Telling, appends: readonly App
       ...mitigationColumns(appends),
       appends.map(({ standing }) => (standing.state === "released" ? (standing.host ?? null) : null)),
       said.map(({ about }) => about),
+      appends.map(({ happenings }) => happenings.some((one) => one.type === "step-started" && !one.tells)),
     ],
   });
   const byId = new Map(rows.map((row) => [row.id, row]));
@@ -227,8 +228,8 @@ function mitigationColumns(appends: readonly Append[]): unknown[] {
 const appendSql = `
 WITH told AS (
   SELECT * FROM unnest($1::uuid[], $2::int[], $3::int[], $4::int[], $5::bytea[], $6::text[], $7::text[],
-      $8::timestamptz[], $9::text[], $10::boolean[], $46::text[])
-    AS t(id, fence, last_seq, new_seq, new_hash, state, waiting_for, due_at, outcome, intent, host)
+      $8::timestamptz[], $9::text[], $10::boolean[], $46::text[], $48::boolean[])
+    AS t(id, fence, last_seq, new_seq, new_hash, state, waiting_for, due_at, outcome, intent, host, changes)
 ), found AS MATERIALIZED (
   SELECT r.id, r.fence, r.state, r.last_seq FROM paramedic.runs r WHERE r.id = ANY($1::uuid[]) ORDER BY r.id FOR NO KEY UPDATE
 ), held AS (
@@ -243,7 +244,7 @@ WITH told AS (
   WHERE (SELECT count(*) FROM found) > 0
     AND r.id = t.id AND r.fence = t.fence AND r.last_seq = t.last_seq AND r.state = 'running'
     AND (NOT t.intent OR (r.lease_until > now() AND NOT paramedic.paused()))
-  RETURNING r.id, r.episode_id, r.playbook, r.target, r.lock_key, r.trigger, r.requested_by, t.state, t.waiting_for, t.intent,
+  RETURNING r.id, r.episode_id, r.playbook, r.target, r.lock_key, r.trigger, r.requested_by, t.state, t.waiting_for, t.changes,
     t.new_seq > t.last_seq AS grew
 ), written AS (
   INSERT INTO paramedic.run_events (run_id, seq, event, prev_hash, hash)
@@ -253,7 +254,7 @@ WITH told AS (
 ), changed AS (
   INSERT INTO paramedic.changes (run_id, playbook, target) SELECT id, playbook, target FROM held
   -- Putting back what a playbook did is not another try of it.
-  WHERE intent AND trigger <> 'mitigation'
+  WHERE changes AND trigger <> 'mitigation'
   ON CONFLICT (run_id) DO NOTHING
 ), asked AS (
   INSERT INTO paramedic.approvals

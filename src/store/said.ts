@@ -43,7 +43,7 @@ export function saidOf(runId: string, happening: Happening, telling: Telling): r
     case "notifying":
       return happening.ways.map((way) => row("notify", way, happening.contact, happening.entry));
     case "step-started":
-      return telling.tellsChanges ? [row("changes", "pagerduty")] : [];
+      return telling.tellsChanges && !happening.tells ? [row("changes", "pagerduty")] : [];
     case "step-finished": {
       const { step, report } = happening;
       return report ? report.ways.map((way) => row("report", way, report.contact, 0, step)) : [];

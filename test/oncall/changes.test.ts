@@ -49,6 +49,17 @@ test("each applied change is told once, with the effects that were applied, unti
   expect(told[0]).toMatchObject({ run, playbook: "database-overload", target: "youtility3" });
 });
 
+test("what was only said to people is no change", async () => {
+  const said = [
+    1,
+    happened.planned("d", ["report to monitoring"], "say"),
+    happened.said("d", "say"),
+    happened.finished("say"),
+  ];
+  await follow(message, subjectAfter(...said, 2, ...change("one"), happened.finished("one")), never);
+  expect(told.map(({ step }) => step)).toEqual(["one"]);
+});
+
 test("a plan that was made again is told as it was applied, and what was not applied is not told", async () => {
   const again = [1, ...change("one"), happened.failed("apply"), 3, happened.planned("e", ["other effect"], "one")];
   await follow(message, subjectAfter(...again, happened.started("e", "one"), 4, happened.finished("one")), never);

@@ -337,6 +337,14 @@ test("a run within the cool-down is refused and handed over", async () => {
   expect(spine.patient.applied).toHaveLength(1);
 });
 
+test("what was only said to people begins no cool-down and spends no budget", async () => {
+  await spineWith({ playbooks: [playbookYaml({ heal: "patient.tell", extra: "cooldown: 10m\nbudget: [1/1h]" })] });
+  const said = await spine.start();
+  await spine.settle(said);
+  expect(await spine.events(said)).toContainEqual(expect.objectContaining({ type: "step-started", tells: true }));
+  expect((await spine.database.pool.query("SELECT FROM paramedic.changes WHERE run_id = $1", [said])).rowCount).toBe(0);
+});
+
 test("an apply that throws leaves a safe step in doubt, which is planned and applied again", async () => {
   await spineWith();
   let tries = 0;

@@ -257,6 +257,7 @@ export const happened = {
     reason: "what would change is no longer what was approved",
   }),
   started: (digest = "d1", step = "change"): Happening => ({ type: "step-started", step, digest }),
+  said: (digest = "d1", step = "say"): Happening => ({ type: "step-started", step, digest, tells: true }),
   finished: (step = "change"): Happening => ({ type: "step-finished", step, result: { changed: 1 }, durationMs: 1 }),
   reported: (step = "say", ways = ["email", "slack"]): Happening => ({
     type: "step-finished",

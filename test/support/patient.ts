@@ -92,12 +92,24 @@ export function patientActions(patient: Patient): ActionRegistry {
     },
     probe: async () => patient.probe,
   });
+  const tell: ChangeAction<object, null> = {
+    name: "patient.tell",
+    summary: "Say something to the patient.",
+    kind: "change",
+    input: none,
+    risk: "low",
+    repeat: "safe",
+    tells: true,
+    plan: async () => ({ status: "planned", plan: null, effects: ["say something"] }),
+    apply: async () => ({ status: "done", result: null }),
+  };
   const all: Action[] = [
     look,
     move(patient),
     heal("patient.heal", { risk: "low", repeat: "safe" }),
     heal("patient.heal-once", { risk: "low", repeat: "once" }),
     heal("patient.operate", { risk: "high", repeat: "once" }),
+    tell,
   ];
   return new Map(all.map((action) => [action.name, action]));
 }

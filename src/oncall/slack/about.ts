@@ -2,6 +2,7 @@
 
 import type { AskReason, Outcome, RunEvent } from "../../domain/event.ts";
 import type { JsonObject } from "../../domain/json.ts";
+import { isChangeBegun } from "../changes.ts";
 import { firingOf } from "../firing.ts";
 import { oneLine } from "../one-line.ts";
 import type { Subject } from "../way.ts";
@@ -62,7 +63,7 @@ export function isDryRun(subject: Subject): boolean {
 
 /** Whether the run may have changed something: it began to. */
 export function hasApplied(subject: Subject): boolean {
-  return subject.story.some((event) => event.type === "step-started");
+  return subject.story.some(isChangeBegun);
 }
 
 export function wasHandedOver(subject: Subject): boolean {
