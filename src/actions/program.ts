@@ -1,8 +1,12 @@
 /** Runs a program by its arguments, never a shell, in a process group of its own that ends whole with it or with the signal. */
 
 import { type ChildProcess, spawn } from "node:child_process";
+import { constants } from "node:fs";
+import { access } from "node:fs/promises";
 
 const path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+/** Of util-linux: has the kernel end a program together with the process that started it. */
+const setpriv = "/usr/bin/setpriv";
 const keptErrorBytes = 4_096;
 /** How long the output of an ended program is waited for, where something that left its group holds it open. */
 const outputGraceMs = 500;
@@ -16,6 +20,11 @@ export interface Program {
   readonly largestBytes: number;
   /** Written to its standard input, which then stays open: its end tells the program that Paramedic is gone. */
   readonly input?: string;
+  /**
+   * It must not go on when Paramedic is killed: another worker may begin it anew. It is then named by its whole path.
+   * Where the host has no setpriv it goes on all the same.
+   */
+  readonly mortal?: true;
 }
 
 /** What became of it. */
@@ -34,7 +43,11 @@ export interface Ended {
 
 /** Runs it to its end. None of Paramedic's own environment is passed on. */
 export async function runProgram(wanted: Program): Promise<Ended> {
-  const { program, args, folder, env, signal, largestBytes, input } = wanted;
+  const { folder, env, signal, largestBytes, input } = wanted;
+  const isMortal = wanted.mortal && (await canBeRun(setpriv)) && (await canBeRun(wanted.program));
+  const [program, args] = isMortal
+    ? [setpriv, ["--pdeathsig", "KILL", "--", wanted.program, ...wanted.args]]
+    : [wanted.program, wanted.args];
   const child = spawn(program, args, {
     cwd: folder,
     env: { PATH: path, LANG: "C.UTF-8", ...env },
@@ -62,6 +75,13 @@ export async function runProgram(wanted: Program): Promise<Ended> {
   const end = await endOf(child);
   signal.removeEventListener("abort", kill);
   return { ...end, output: Buffer.concat(output).toString(), tooLarge: size > largestBytes, errors };
+}
+
+async function canBeRun(program: string): Promise<boolean> {
+  return access(program, constants.X_OK).then(
+    () => true,
+    () => false,
+  );
 }
 
 /** How a program ended. */

@@ -37,9 +37,18 @@ export function redact(text: string): string {
   return rules.reduce((left, [pattern, by]) => left.replace(pattern, by), text);
 }
 
-const secretName = new RegExp(secretWord, "i");
+const secretName = new RegExp(`${secretWord}|^(?:proxy-)?authorization$`, "i");
 
 /** Whether a variable's name says that its value is a secret. */
 export function isSecretName(variable: string): boolean {
   return secretName.test(variable);
+}
+
+/** JSON in which no text looks like a secret, and none stands under a name that says that it is one. Numbers stay. */
+export function redactJson(value: unknown, isSecret = false): unknown {
+  if (typeof value === "string") return isSecret && value !== "" ? hidden : redact(value);
+  if (Array.isArray(value)) return value.map((one) => redactJson(one, isSecret));
+  if (typeof value !== "object" || value === null) return value;
+  const entries = Object.entries(value).map(([name, one]) => [name, redactJson(one, isSecret || isSecretName(name))]);
+  return Object.fromEntries(entries);
 }

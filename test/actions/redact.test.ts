@@ -1,4 +1,4 @@
-import { isSecretName, redact } from "../../src/actions/redact.ts";
+import { isSecretName, redact, redactJson } from "../../src/actions/redact.ts";
 
 test.each([
   ["secret PASSWORD=hunter2 end", "hunter2"],
@@ -43,4 +43,26 @@ test("hostile text does not make it slow", () => {
 test("names of variables tell secrets", () => {
   expect(["DB_PASSWORD", "SECRET_KEY", "API_KEY"].filter((name) => !isSecretName(name))).toEqual([]);
   expect(isSecretName("CACHE_TIMEOUT")).toBe(false);
+});
+
+test("in JSON, text under a name that says so is removed, and so is what looks like a secret anywhere", () => {
+  expect(
+    redactJson({
+      database: { PASSWORD: "hunter22", name: "shop", port: 5432 },
+      headers: { authorization: "Basic aGVsbG86d29ybGQ=" },
+      tokens: ["one", "two"],
+      token_count: 7,
+      urls: ["postgres://shop:hunter22@db/shop"],
+      none: null,
+      empty: { secret: "" },
+    }),
+  ).toEqual({
+    database: { PASSWORD: "[redacted]", name: "shop", port: 5432 },
+    headers: { authorization: "[redacted]" },
+    tokens: ["[redacted]", "[redacted]"],
+    token_count: 7,
+    urls: ["postgres://[redacted]@db/shop"],
+    none: null,
+    empty: { secret: "" },
+  });
 });

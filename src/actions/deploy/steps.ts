@@ -79,7 +79,14 @@ async function install({ plan, context }: Going): Promise<Outcome> {
   const [program, ...args] = plan.dependencies ?? [];
   if (program === undefined) return done;
   const { signal } = context;
-  const ended = await runProgram({ program, args, folder: plan.checkout, signal, largestBytes: largestOutput });
+  const ended = await runProgram({
+    program,
+    args,
+    folder: plan.checkout,
+    signal,
+    largestBytes: largestOutput,
+    mortal: true,
+  });
   if (signal.aborted) return passing(`Stopped while ${program} ran.`);
   if (ended.unstarted)
     return lasting(`${program} cannot be started (${ended.unstarted}). Correct deploy.dependencies.`);

@@ -4,6 +4,7 @@ import { z } from "zod";
 import type { ActionContext, ObserveAction, Observed } from "../../domain/action.ts";
 import type { Json } from "../../domain/json.ts";
 import { lasting } from "../failure.ts";
+import { redactJson } from "../redact.ts";
 import { askDjango, djangoOf } from "./python.ts";
 
 const input = z.strictObject({
@@ -20,7 +21,7 @@ const input = z.strictObject({
 });
 
 const output = z.object({
-  /** What the function returned: any JSON of at most 1 MiB. */
+  /** What the function returned: any JSON of at most 1 MiB; what looks like a secret is removed. */
   result: z.unknown(),
 });
 
@@ -45,5 +46,5 @@ async function observe(input: Input, context: ActionContext): Promise<Observed<O
   }
   const given: Readonly<Record<string, Json>> = input.arguments;
   const answer = await askDjango(context, { do: "report", names: [input.name], arguments: given });
-  return answer.status === "failed" ? answer : { status: "observed", output: { result: answer.value } };
+  return answer.status === "failed" ? answer : { status: "observed", output: { result: redactJson(answer.value) } };
 }

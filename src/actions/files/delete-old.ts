@@ -167,7 +167,7 @@ async function apply(plan: DeletePlan, context: ActionContext): Promise<Outcome>
   if (ended.refused.length > 0) {
     return lasting(
       `${ended.deleted.length} files in ${plan.folder} were deleted, ${ended.refused.length} could not be, such as ` +
-        `${ended.refused[0]}. Give Paramedic's user the right to write in their folder.`,
+        `${ended.refused[0]}. Give Paramedic's user the right to write in their folder, or look what holds them.`,
     );
   }
   const { deleted, gone, changed } = ended;
@@ -200,7 +200,8 @@ async function remove(root: OpenFolder, file: PlannedFile): Promise<"deleted" | 
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     if (code === "ENOENT") return "gone";
-    if (code === "EACCES" || code === "EPERM" || code === "EROFS") return "refused";
+    // EACCES, EPERM, EROFS, EBUSY, EIO: the others are deleted all the same, and this one is told.
+    if (/^E[A-Z]+$/.test(code ?? "")) return "refused";
     throw error;
   } finally {
     for (const folder of opened) await folder.close();

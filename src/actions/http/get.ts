@@ -3,6 +3,7 @@
 import { z } from "zod";
 import type { ActionContext, ObserveAction, Observed } from "../../domain/action.ts";
 import { placeOf, type Resolve } from "../exchange.ts";
+import { redactJson } from "../redact.ts";
 import { requestJson } from "../request-json.ts";
 import { isPlainPath } from "../url-below.ts";
 import { codeFailure, placeBelow } from "./place.ts";
@@ -18,7 +19,7 @@ const input = z.strictObject({
 const output = z.object({
   /** The HTTP status code, from 200 to 299. */
   status: z.int(),
-  /** Any JSON. */
+  /** Any JSON; what looks like a secret is removed. */
   body: z.unknown(),
 });
 
@@ -50,5 +51,5 @@ async function observe(input: Input, context: ActionContext, resolve?: Resolve):
   });
   if (answer.status === "failed") return answer;
   if (answer.code < 200 || answer.code > 299) return codeFailure(placeOf(url), answer.code);
-  return { status: "observed", output: { status: answer.code, body: answer.body } };
+  return { status: "observed", output: { status: answer.code, body: redactJson(answer.body) } };
 }

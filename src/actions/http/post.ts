@@ -7,7 +7,7 @@ import type { Json } from "../../domain/json.ts";
 import { canonical } from "../canonical.ts";
 import { exchange, placeOf, type Resolve } from "../exchange.ts";
 import { lasting } from "../failure.ts";
-import { redact } from "../redact.ts";
+import { redact, redactJson } from "../redact.ts";
 import { jsonOf, requestJson } from "../request-json.ts";
 import { isPlainPath } from "../url-below.ts";
 import { codeFailure, type Place, placeBelow } from "./place.ts";
@@ -55,7 +55,7 @@ async function plan(input: Input, context: ActionContext, resolve?: Resolve): Pr
   const planned: PostPlan = { path: input.path, body: input.body };
   const before = await ask(planned, place, context, resolve);
   if (typeof before === "object" && before !== null) return before;
-  const text = redact(JSON.stringify(input.body));
+  const text = redact(JSON.stringify(redactJson(input.body)));
   const shown = text.length <= shownBody ? text : `${text.slice(0, shownBody - 1)}…`;
   return {
     status: "planned",
@@ -100,10 +100,10 @@ function inDoubt(where: string, why: string): Outcome {
   return { status: "unknown", reason: `The request was sent to ${where}, but not whether it was carried out. ${why}` };
 }
 
-/** Of what was answered, so much as can be kept in a history. */
+/** Of what was answered, so much as can be kept in a history, and no secret. */
 function resultOf(body: unknown): Json {
   if (body === undefined) return null;
-  return Buffer.byteLength(JSON.stringify(body)) <= longestBody ? (body as Json) : null;
+  return Buffer.byteLength(JSON.stringify(body)) <= longestBody ? (redactJson(body) as Json) : null;
 }
 
 async function probe(

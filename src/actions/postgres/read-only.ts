@@ -130,13 +130,25 @@ async function change(
         );
       }
       altered = true;
-      const ended = await endSessions(query, postgres, name.now, plan.graceSeconds, context.signal);
-      return { status: "done", result: { ...ended, others: await writers(query, postgres, "others") } };
+      const { left, ...ended } = await endSessions(query, postgres, name.now, plan.graceSeconds, context.signal);
+      if (left.length > 0) return stillThere(setting.database, left, context.signal);
+      return { status: "done", result: { ...ended, left: 0, others: await writers(query, postgres, "others") } };
     },
     writing,
   );
   if (!altered || outcome.status !== "failed") return outcome;
   return { status: "unknown", reason: `The database was changed, but not every session ended: ${outcome.reason}` };
+}
+
+/** Sessions that began before go on as they began: of them it is not true yet. */
+function stillThere(database: string, left: readonly number[], signal: AbortSignal): Outcome {
+  const when = signal.aborted ? "when the step was stopped" : "after they were told to end";
+  return {
+    status: "unknown",
+    reason:
+      `${shorten(database, 63)} was changed for sessions that begin from now on, but ${left.length} that began before ` +
+      `were still there ${when} (pid ${left.join(", ")}). Look at them, or end them.`,
+  };
 }
 
 /** Ends sessions of allowed users that began before `since`: those that are idle at once, the others when they are. */
@@ -146,25 +158,26 @@ async function endSessions(
   since: string,
   graceSeconds: number,
   signal: AbortSignal,
-): Promise<{ readonly ended: number; readonly interrupted: number; readonly left: number }> {
+): Promise<{ readonly ended: number; readonly interrupted: number; readonly left: readonly number[] }> {
   let ended = 0;
   let interrupted = 0;
   const patience = performance.now() + graceSeconds * 1_000;
   for (;;) {
     const late = performance.now() >= patience;
-    const found = await query<{ idle: boolean; sent: boolean }>(
+    const found = await query<{ pid: number; idle: boolean; sent: boolean }>(
       `WITH old AS MATERIALIZED (
          SELECT a.pid, a.state = 'idle' AS idle FROM pg_stat_activity a JOIN pg_roles r ON r.oid = a.usesysid
           WHERE ${allowedWriter} AND a.backend_start < $3::timestamptz
        )
-       SELECT idle, CASE WHEN idle OR $4 THEN pg_terminate_backend(pid) ELSE false END AS sent FROM old`,
+       SELECT pid, idle, CASE WHEN idle OR $4 THEN pg_terminate_backend(pid) ELSE false END AS sent FROM old`,
       [postgres.users, postgres.databases, since, late],
     );
     ended += found.filter(({ idle, sent }) => sent && idle).length;
     interrupted += found.filter(({ idle, sent }) => sent && !idle).length;
-    if (found.length === 0) return { ended, interrupted, left: 0 };
+    if (found.length === 0) return { ended, interrupted, left: [] };
     // After the grace each is told once more; what then remains does not react.
-    if (signal.aborted || performance.now() >= patience + 5_000) return { ended, interrupted, left: found.length };
+    if (signal.aborted || performance.now() >= patience + 5_000)
+      return { ended, interrupted, left: found.map(({ pid }) => pid) };
     await pause(pollMs, undefined, { signal }).catch(() => undefined);
   }
 }

@@ -1,4 +1,4 @@
-/** Puts a restored database in the place of the one it replaces: by two renames in one transaction. */
+/** Puts a restored database in the place of the one it replaces, which is closed: in one transaction. */
 
 import { setTimeout as pause } from "node:timers/promises";
 import type { ActionContext, Failure } from "../../domain/action.ts";
@@ -87,7 +87,8 @@ async function renameBoth(
   );
   if (!texts) throw new Error("The statement that makes statements returned no row.");
   await query("BEGIN");
-  for (const text of [texts.away, texts.here]) {
+  // With the renames, so that nobody is ever let into the old one: what they wrote there would be lost without a word.
+  for (const text of [texts.away, texts.here, texts.close]) {
     const renamed = await session.attempt(text);
     if (renamed.ok) continue;
     await query("ROLLBACK");
@@ -96,8 +97,6 @@ async function renameBoth(
   doubt.doubtful = true;
   await query("COMMIT");
   doubt.doubtful = false;
-  // What goes on writing to the old database would be lost without a word.
-  await session.attempt(texts.close);
   return null;
 }
 

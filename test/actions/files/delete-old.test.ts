@@ -1,8 +1,10 @@
+import { execFileSync } from "node:child_process";
 import { link, lstat, mkdir, mkdtemp, readdir, rename, rm, stat, symlink, utimes, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type DeletePlan, deleteOld } from "../../../src/actions/files/delete-old.ts";
 import type { Target } from "../../../src/domain/target.ts";
+import { systemdService } from "../../support/systemd.ts";
 import { bareTarget, contextFor } from "../context.ts";
 import { describeContract } from "../contract.ts";
 
@@ -134,6 +136,27 @@ test("of many files the first are listed and the others summed up", async () => 
   const { effects } = await planned();
   expect(effects).toHaveLength(51);
   expect(effects.at(-1)).toBe("delete 10 more files (10 bytes)");
+});
+
+systemdService.describe("where something else holds a file", () => {
+  test("the others are deleted, and the one that could not be is told", async () => {
+    await put("a.log", 30);
+    await put("held.log", 20);
+    await put("b.log", 10);
+    const { plan } = await planned();
+    const held = join(folder, "held.log");
+    execFileSync("mount", ["--bind", held, held]);
+    try {
+      expect(await apply(plan)).toMatchObject({
+        status: "failed",
+        reason: expect.stringMatching(/^2 files in .* were deleted, 1 could not be, such as held\.log\./),
+      });
+    } finally {
+      execFileSync("umount", [held]);
+    }
+    expect(await names()).toContain("held.log");
+    expect(await apply(plan)).toMatchObject({ status: "done", result: { deleted: 1, gone: 2 } });
+  });
 });
 
 test("no link is followed or deleted, neither to a file nor to a folder", async () => {

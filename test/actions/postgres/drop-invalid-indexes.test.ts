@@ -51,6 +51,21 @@ test("drops what is left of a build, and no index that has become valid since it
   ]);
 });
 
+test("a schema that is named is the only one that is looked at, and has to be allowed", async () => {
+  await leave("item", "item_left_ccnew");
+  await shop.asApp("CREATE SCHEMA audit");
+  const both = shop.targetWith({ schemas: ["public", "audit"] });
+  expect(await planOf(dropInvalidIndexes, {}, both)).toMatchObject({
+    plan: { indexes: [{ index: "item_left_ccnew" }] },
+  });
+  expect(await planOf(dropInvalidIndexes, { schema: "audit" }, both)).toMatchObject({ plan: { indexes: [] } });
+  expect(await planOf(dropInvalidIndexes, { schema: "audit" }, shop.target)).toMatchObject({
+    status: "failed",
+    reason: expect.stringContaining("not allowed (public)"),
+  });
+  await shop.sql("DROP INDEX item_left_ccnew");
+});
+
 test("never plans to drop an index of a constraint", async () => {
   await shop.sql("UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'sale_pkey'::regclass");
   expect(await planOf(dropInvalidIndexes, {}, shop.target)).toEqual({

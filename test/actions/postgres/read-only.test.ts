@@ -83,6 +83,20 @@ test("a session at work may finish within the grace, and is interrupted after it
   expect([finished.state, running.state]).toEqual(["done", "57P01"]);
 });
 
+test("where a session does not react it is not called done, and says which", async () => {
+  const stuck = await shop.session();
+  process.kill(stuck.pid, "SIGSTOP");
+  try {
+    expect(await carriedOut(readOnly, { graceSeconds: 0 }, shop.target)).toEqual({
+      status: "unknown",
+      reason: expect.stringMatching(new RegExp(`1 that began before were still there .* \\(pid ${stuck.pid}\\)`)),
+    });
+    expect(await mayWrite()).toBe(false);
+  } finally {
+    process.kill(stuck.pid, "SIGCONT");
+  }
+});
+
 test("a plan that is made anew after a crash still knows what was set before", async () => {
   await shop.admin(`ALTER DATABASE ${shop.database} SET default_transaction_read_only = off`);
   const first = await planOf(readOnly, {}, shop.target);

@@ -3,8 +3,10 @@ import { join } from "node:path";
 import { backup } from "../../../src/actions/postgres/backup.ts";
 import { readOnly } from "../../../src/actions/postgres/read-only.ts";
 import { restore } from "../../../src/actions/postgres/restore.ts";
+import type { Target } from "../../../src/domain/target.ts";
 import { query } from "../../support/postgres.ts";
 import { temporaryFolder } from "../../support/run-folder.ts";
+import { startStatementProxy } from "../../support/statement-proxy.ts";
 import { contextFor } from "../context.ts";
 import { describeContract } from "../contract.ts";
 import { type DebianServer, debianBinDir, debianPostgres, startDebianPostgres } from "./debian-postgres.ts";
@@ -143,6 +145,23 @@ debianPostgres.describe("postgres.restore", () => {
       result: { swapped: true },
     });
     expect(await sales()).toEqual([{ n: 200 }]);
+  });
+
+  test("the old database is closed together with the renames, so that no crash leaves it open to writers", async () => {
+    const proxy = await startStatementProxy(server.port);
+    const through = { ...shop.at(proxy.port), postgres: { ...shop.at(proxy.port).postgres, ...more() } } as Target;
+    expect(await carriedOut(restore, { backup: name }, through)).toMatchObject({ status: "done" });
+    const { statements } = proxy;
+    const close = statements.findIndex((text) => text.endsWith("ALLOW_CONNECTIONS false"));
+    expect(close).toBeGreaterThan(0);
+    expect(statements.slice(close - 3, close + 2)).toEqual([
+      "BEGIN",
+      expect.stringContaining("RENAME TO"),
+      expect.stringContaining("RENAME TO"),
+      expect.any(String),
+      "COMMIT",
+    ]);
+    await proxy.stop();
   });
 
   test("a session of somebody who is not allowed is not ended: nothing is swapped, and that is said", async () => {
