@@ -150,18 +150,21 @@ debianPostgres.describe("postgres.restore", () => {
   test("the old database is closed together with the renames, so that no crash leaves it open to writers", async () => {
     const proxy = await startStatementProxy(server.port);
     const through = { ...shop.at(proxy.port), postgres: { ...shop.at(proxy.port).postgres, ...more() } } as Target;
-    expect(await carriedOut(restore, { backup: name }, through)).toMatchObject({ status: "done" });
-    const { statements } = proxy;
-    const close = statements.findIndex((text) => text.endsWith("ALLOW_CONNECTIONS false"));
-    expect(close).toBeGreaterThan(0);
-    expect(statements.slice(close - 3, close + 2)).toEqual([
-      "BEGIN",
-      expect.stringContaining("RENAME TO"),
-      expect.stringContaining("RENAME TO"),
-      expect.any(String),
-      "COMMIT",
-    ]);
-    await proxy.stop();
+    try {
+      expect(await carriedOut(restore, { backup: name }, through)).toMatchObject({ status: "done" });
+      const { statements } = proxy;
+      const close = statements.findIndex((text) => text.endsWith("ALLOW_CONNECTIONS false"));
+      expect(close).toBeGreaterThan(0);
+      expect(statements.slice(close - 3, close + 2)).toEqual([
+        "BEGIN",
+        expect.stringContaining("RENAME TO"),
+        expect.stringContaining("RENAME TO"),
+        expect.any(String),
+        "COMMIT",
+      ]);
+    } finally {
+      await proxy.stop();
+    }
   });
 
   test("a session of somebody who is not allowed is not ended: nothing is swapped, and that is said", async () => {
