@@ -11,7 +11,7 @@ const letters = `font-family="Inter" font-size="13"`;
 const colours = { now: "#1d4ed8", before: "#9aa4b2", grid: "#e5e7eb", text: "#4b5563" } as const;
 const dayMs = 86_400_000;
 
-/** The plot. Where values are missing, its lines have gaps. No text in it but numbers, units and times. */
+/** The plot. Where values are missing, its lines have gaps; a value that stands alone is a dot. No text in it but numbers, units and times. */
 export function plotSvg(plot: ReportPlot): string {
   const { values, before, unit, endsAt, stepSeconds } = plot;
   const stepMs = stepSeconds * 1_000;
@@ -36,6 +36,12 @@ export function plotSvg(plot: ReportPlot): string {
       .x((_, at) => x(start + at * stepMs))
       .y((value) => y((value ?? 0) / scale.per))
       .digits(1)([...of]) ?? "";
+  const dots = (of: readonly (number | null)[], colour: string) =>
+    of.flatMap((value, at) => {
+      if (value === null || (of[at - 1] ?? null) !== null || (of[at + 1] ?? null) !== null) return [];
+      const [left, top] = [x(start + at * stepMs), y(value / scale.per)];
+      return [`<circle cx="${left.toFixed(1)}" cy="${top.toFixed(1)}" r="3" fill="${colour}"/>`];
+    });
   const stroke = (of: readonly (number | null)[], colour: string, width: number) =>
     `<path d="${path(of)}" fill="none" stroke="${colour}" stroke-width="${width}" stroke-linejoin="round" stroke-linecap="round"/>`;
   const horizontal = y.ticks(4).map((tick) => {
@@ -56,8 +62,9 @@ export function plotSvg(plot: ReportPlot): string {
     ...horizontal,
     ...times,
     text(12, inner.bottom + 20, "UTC", "start"),
-    before ? stroke(before.values, colours.before, 1.5) : "",
+    ...(before ? [stroke(before.values, colours.before, 1.5), ...dots(before.values, colours.before)] : []),
     stroke(values, colours.now, 2),
+    ...dots(values, colours.now),
     "</svg>",
   ].join("\n");
 }

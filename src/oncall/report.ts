@@ -54,14 +54,18 @@ export function numbersOf(plots: readonly ReportPlot[]): ReportTable | null {
   const spans = new Set(plots.map(spanOf));
   const [span] = spans;
   if (span === undefined) return null;
-  const [now, before] = spans.size === 1 ? [`last ${span}`, `${span} before`] : ["average", "before"];
+  const [now, then] = spans.size === 1 ? [`last ${span}`, `${span} before`] : ["average", "before"];
+  const isCompared = plots.some(({ before }) => before !== null);
+  const compared = ({ before, unit, change }: ReportPlot) => [
+    before ? quantity(before.average, unit) : unknown,
+    change === null ? unknown : difference(change),
+  ];
   return {
-    columns: ["", now, before, "change", "highest"],
+    columns: ["", now, ...(isCompared ? [then, "change"] : []), "highest"],
     rows: plots.map((plot) => [
       plot.title,
       quantity(plot.average, plot.unit),
-      plot.before ? quantity(plot.before.average, plot.unit) : unknown,
-      plot.change === null ? unknown : difference(plot.change),
+      ...(isCompared ? compared(plot) : []),
       quantity(plot.maximum, plot.unit),
     ]),
   };

@@ -79,6 +79,11 @@ test("windows of one length are named in the table", async () => {
   expect((await read()).text).toMatch(/ last 7 days {2}7 days before {2}change {2}highest\n.* ±0 % /);
 });
 
+test("where nothing is known of the time before, the table compares nothing", async () => {
+  await follow()(reportMessage(), reportedBy(reportOf({ plots: [plotOf({ stepSeconds: 28_800 })] })), never);
+  expect((await read()).text).toMatch(/ last 24 h {2}highest\n {2}95 % of responses within {2}600 ms {5}700 ms\n/);
+});
+
 test("what was measured is text and nothing else: it is in no header, and no part of it is live", async () => {
   const evil = `</td><script>alert(1)</script>\r\nBcc: evil@example.net\r\n\r\n<img src="https://evil.example/x">`;
   const hostile = reportOf({
