@@ -28,7 +28,7 @@ export interface PrometheusOptions {
   readonly ruleGroups?: readonly object[];
   /** `host:port` of the Alertmanagers to tell. */
   readonly alertmanagers?: readonly string[];
-  /** What it has known since before it started: series by name, each as pairs of seconds since 1970 and a value, oldest first. */
+  /** What it has known since before it started: series by name, with labels where they have some, each as pairs of seconds since 1970 and a value, oldest first. */
   readonly history?: Readonly<Record<string, readonly (readonly [number, number])[]>>;
 }
 
@@ -57,7 +57,7 @@ export async function startPrometheus(options: PrometheusOptions = {}): Promise<
       alerting: { alertmanagers: [{ static_configs: [{ targets: alertmanagers }] }] },
     }),
   );
-  if (history) await backfill(folder, history);
+  if (history && Object.keys(history).length > 0) await backfill(folder, history);
   const server = await startServer({
     command: "prometheus",
     args: (port) => [
@@ -80,7 +80,7 @@ export async function startPrometheus(options: PrometheusOptions = {}): Promise<
 async function backfill(folder: string, history: NonNullable<PrometheusOptions["history"]>): Promise<void> {
   const file = join(folder, "history.txt");
   const lines = Object.entries(history).flatMap(([name, samples]) => [
-    `# TYPE ${name} gauge`,
+    `# TYPE ${name.replace(/\{.*/, "")} gauge`,
     ...samples.map(([time, value]) => `${name} ${value} ${time}`),
   ]);
   await writeFile(file, `${lines.join("\n")}\n# EOF\n`);

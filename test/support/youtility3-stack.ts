@@ -11,7 +11,8 @@ import { parse } from "yaml";
 import type { RunView } from "../../src/api/run-view.ts";
 import { createPatient, type Patient } from "../actions/postgres/patient.ts";
 import { alertmanagerService, startAlertmanager } from "./alertmanager.ts";
-import { askedIn, type Callers, pageKey, slackUrl, startCallers, users } from "./callers.ts";
+import { type Answering, answering } from "./answering.ts";
+import { type Callers, mailsTo, messagesAbout, pageKey, shownBy, slackUrl, startCallers, users } from "./callers.ts";
 import { freePort } from "./free-port.ts";
 import { type Databases, query, sharedPostgres } from "./postgres.ts";
 import { prometheusService, startPrometheus } from "./prometheus.ts";
@@ -24,6 +25,7 @@ import { startStatusPageDouble } from "./status-page-double.ts";
 import { startSystemd, systemdService, type TestSystemd } from "./systemd.ts";
 import { sleep, until } from "./until.ts";
 import { createYoutility3, djangoService, python, type Youtility3 } from "./youtility3.ts";
+import { endOf, historyOf, idsWhenCalm, lateAlert, runsOf } from "./youtility3-runs.ts";
 
 const root = resolve(".");
 const unit = "youtility3.service";
@@ -53,6 +55,8 @@ export interface StackOptions {
   readonly prepare?: (project: Youtility3) => Promise<void>;
   readonly roots?: number;
   readonly tickets?: number;
+  /** What Prometheus has known since yesterday: values of the application's metrics. */
+  readonly yesterday?: Readonly<Record<string, number>>;
 }
 
 export interface Stack {
@@ -73,12 +77,22 @@ export interface Stack {
   get(path: string): Promise<{ readonly status: number; readonly body: any }>;
   /** Has people look at these pages, one after the other without end, until they are told to stop. */
   visit(paths: readonly string[], everyMs?: number): Visit;
-  /** Waits until Prometheus has noticed and a run has begun, which may take a while; returns its id. */
+  /** Waits until Prometheus has noticed and a run has begun that was not returned before; returns its id. */
   noticed(alertname: string): Promise<string>;
-  /** Clicks *Approve* in Slack, as each of these people in turn. */
+  /** Tells of an alert whose trouble is over already, as Alertmanager does where it was slow, and returns how its run ended. */
+  late(alertname: string): Promise<RunView>;
+  /** Waits until no alert fires any more and no run goes on; those that there are by then are not `noticed` any more. */
+  calm(): Promise<void>;
+  /** Waits until a run, any one where left out, asks in Slack, and returns which run and what people read there. */
+  asked: Answering["asked"];
+  /** Clicks *Approve* in Slack, as each of these people in turn, and sees each counted. */
   approve(run: string, people?: readonly string[]): Promise<SlackMessage>;
-  /** `/paramedic decline`, in Slack. */
-  decline(run: string): Promise<void>;
+  /** Clicks *Decline* in Slack, with a reason. */
+  decline(run: string, user?: string): Promise<void>;
+  /** Waits until a message about the run, in Slack, says something. */
+  says(run: string, text: string): Promise<void>;
+  /** Waits until somebody has a mail about the run that says something. */
+  mailed(run: string, to: string, text: string): Promise<void>;
   /** Starts the playbook, or one of the others, as an engineer does. */
   request(inputs: Readonly<Record<string, unknown>>, playbook?: string): Promise<string>;
   /** Lets the playbook's newest occurrence be due, as if no worker had been there for ten days; returns its run's id. */
@@ -192,10 +206,12 @@ async function start(
     groupBy: ["alertname", "service"],
   });
   afterwards(() => alertmanager.stop());
+  const scraped = `127.0.0.1:${port}`;
   const rules = await readFile(join(root, "examples/youtility3/alerts.yml"), "utf8");
   const prometheus = await startPrometheus({
     port: prometheusPort,
-    scrape: [`127.0.0.1:${port}`],
+    scrape: [scraped],
+    history: historyOf(options.yesterday ?? {}, scraped),
     job: "youtility3",
     metricsPath: "/monitoring/metrics/",
     ruleGroups: parse(hurried(rules, options)).groups.filter(({ name }: { name: string }) => name === "youtility3"),
@@ -209,11 +225,8 @@ async function start(
     const isJson = response.headers.get("content-type")?.startsWith("application/json");
     return { status: response.status, body: isJson ? JSON.parse(text) : text };
   };
-  const approve: Stack["approve"] = async (run, people = ["U0LEAD"]) => {
-    const message = await askedIn(callers, run, 60_000);
-    for (const user of people) await callers.slack.click({ message, actionId: "paramedic-approve", user });
-    return message;
-  };
+  const people = answering(service, callers);
+  const known = new Set<string>();
   return {
     yt3,
     patient,
@@ -230,16 +243,41 @@ async function start(
       afterwards(visiting.stop);
       return visiting;
     },
-    noticed: (alertname) =>
-      until(async () => (await runsOf(service, alertname))[0]?.id, {
+    noticed: async (alertname) => {
+      const { id } = await until(async () => (await runsOf(service, alertname)).find((run) => !known.has(run.id)), {
         timeoutMs: 60_000,
         everyMs: 200,
         what: () => `a run for ${alertname} (${service.child.output().slice(-2_000)})`,
-      }),
-    approve,
-    decline: async (run) => {
-      await askedIn(callers, run, 60_000);
-      await callers.slack.command(`decline ${run} not now`, { user: "U0LEAD" });
+      });
+      known.add(id);
+      return id;
+    },
+    late: async (alertname) => {
+      const ended = await lateAlert(service, alertname);
+      known.add(ended.id);
+      return ended;
+    },
+    calm: async () => {
+      const ids = await until(() => idsWhenCalm(service, prometheus.url), {
+        timeoutMs: 90_000,
+        everyMs: 200,
+        what: () => `no alert to fire and no run to go on (${service.child.output().slice(-2_000)})`,
+      });
+      for (const id of ids) known.add(id);
+    },
+    asked: people.asked,
+    approve: (run, users = ["U0LEAD"]) => people.approve(run, users),
+    decline: (run, user = "U0LEAD") => people.decline(run, user),
+    says: async (run, text) => {
+      const said = () => messagesAbout(callers, run).map(shownBy).join("\n\n");
+      await until(() => said().includes(text), { timeoutMs: 30_000, what: () => `Slack to say '${text}': ${said()}` });
+    },
+    mailed: async (run, to, text) => {
+      const mails = () => mailsTo(callers, to).filter((mail) => mail.includes(run));
+      await until(() => mails().some((mail) => mail.includes(text)), {
+        timeoutMs: 30_000,
+        what: () => `a mail to ${to} that says '${text}': ${mails().join("\n\n")}`,
+      });
     },
     request: async (inputs, playbook = options.playbook) => {
       const body = { playbook, target: "youtility3", inputs, reason: "a test" };
@@ -255,7 +293,7 @@ async function start(
         what: "the run of the schedule",
       });
     },
-    ended: (run) => service.ended(run, 90_000),
+    ended: (run) => endOf(service, run),
     stop,
   };
 }
@@ -341,7 +379,7 @@ async function playbookText(name: string, options: StackOptions): Promise<string
   return hurried(await readFile(join(root, "playbooks", `${name}.yaml`), "utf8"), options);
 }
 
-/** Seconds in place of minutes, and no waiting between two runs. */
+/** Seconds in place of minutes, and as many runs as there are tests. */
 function hurried(text: string, { hurry = [] }: StackOptions): string {
   const shortened = text
     .replaceAll(/\bwithin: \d+m\b/g, "within: 30s")
@@ -349,7 +387,7 @@ function hurried(text: string, { hurry = [] }: StackOptions): string {
     .replaceAll("windowSeconds: 10", "windowSeconds: 2")
     // The occurrences of a test are days old.
     .replaceAll("missed: skip", "missed: run")
-    .replaceAll(/^cooldown: .*\n/gm, "");
+    .replaceAll(/^(cooldown|budget): .*\n/gm, "");
   return hurry.reduce((now, [from, to]) => now.replaceAll(from, to), shortened);
 }
 
@@ -374,13 +412,4 @@ function visitor(get: Stack["get"], paths: readonly string[], everyMs: number): 
 async function scheduledRuns(service: Service): Promise<readonly { readonly id: string }[]> {
   const { body } = await service.api("GET", "/api/v1/runs?limit=100");
   return body.runs.filter(({ trigger }: { trigger: { kind: string } }) => trigger.kind === "schedule");
-}
-
-async function runsOf(service: Service, alertname: string): Promise<readonly { readonly id: string }[]> {
-  const { body: seen } = await service.api("GET", "/api/v1/episodes?limit=100");
-  const of = seen.episodes.filter(
-    ({ labels }: { labels: Record<string, string> }) => labels["alertname"] === alertname,
-  );
-  const { body } = await service.api("GET", "/api/v1/runs?limit=100");
-  return body.runs.filter((run: { episodeId: string }) => of.some(({ id }: { id: string }) => id === run.episodeId));
 }

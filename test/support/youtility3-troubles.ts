@@ -79,7 +79,7 @@ export const troubles = {
     people: [],
     cause: async (stack) => {
       await fillCaches(stack);
-      return changeBehindTheCache(stack);
+      return changeBehindTheCache(stack, "moved");
     },
   },
   "database-overload": {
@@ -135,16 +135,30 @@ async function visitEverything(stack: Stack): Promise<{ readonly people: Visit; 
 
 /** About 60 MB of metrics that are so old. */
 export async function growMetrics(stack: Stack, hours: number): Promise<void> {
+  await inMetrics(stack, async () => {
+    for (let batch = 0; batch < 50; batch += 1) {
+      const members = Array.from({ length: 5_000 }, (_, index) => [
+        Date.now() / 1_000 - hours * 3_600 - index / 1_000,
+        `{"id": "${hours}-${batch}-${index}", "path": "${"/old".repeat(20)}/", "ms": 12.5, "status": 200}`,
+      ]);
+      await stack.redis.zadd("metrics:requests", ...members.flat());
+    }
+  });
+}
+
+/** Takes all of them away, as if their time had come. */
+export async function forgetMetrics(stack: Stack): Promise<void> {
+  await inMetrics(stack, () => stack.redis.del("metrics:requests"));
+}
+
+async function inMetrics(stack: Stack, work: () => Promise<unknown>): Promise<void> {
   const { db = 0 } = stack.redis.options;
   await stack.redis.select(1);
-  for (let batch = 0; batch < 50; batch += 1) {
-    const members = Array.from({ length: 5_000 }, (_, index) => [
-      Date.now() / 1_000 - hours * 3_600 - index / 1_000,
-      `{"id": "${hours}-${batch}-${index}", "path": "${"/old".repeat(20)}/", "ms": 12.5, "status": 200}`,
-    ]);
-    await stack.redis.zadd("metrics:requests", ...members.flat());
+  try {
+    await work();
+  } finally {
+    await stack.redis.select(db);
   }
-  await stack.redis.select(db);
 }
 
 /** Looks at every tree and every report once. */
@@ -152,12 +166,12 @@ export async function fillCaches(stack: Stack): Promise<void> {
   for (const id of await rootsOf(stack)) for (const page of ["tree", "report"]) await stack.get(`/${page}/${id}/`);
 }
 
-/** Moves the locations of one tree without telling the cache; returns that tree. */
-async function changeBehindTheCache(stack: Stack): Promise<{ readonly root: number }> {
+/** Renames the locations of one tree without telling the cache; returns the path of that tree. */
+export async function changeBehindTheCache(stack: Stack, name: string): Promise<string> {
   const [first] = await stack.sql("SELECT min(parent_id)::int AS id FROM core_location");
-  const root = first?.["id"] as number;
-  await stack.sql("UPDATE core_location SET name = 'moved' WHERE parent_id = $1", [root]);
-  return { root };
+  const root = first?.["id"];
+  await stack.sql("UPDATE core_location SET name = $2 WHERE parent_id = $1", [root, name]);
+  return `/tree/${root}/`;
 }
 
 /** One session holds the tickets; five wait for them, and ask again when their query is cancelled. */

@@ -1,6 +1,8 @@
-/** A version that fails is noticed and rolled back once two people agree; with the cache away nobody is asked to. */
+/** A version that fails is noticed and rolled back once two people agree; with the cache away nobody is asked to, and those who can mend it are told. */
 
+import { createRepository } from "../../actions/deploy/repository.ts";
 import { mailsTo, pages } from "../../support/callers.ts";
+import { startRedis } from "../../support/redis.ts";
 import { until } from "../../support/until.ts";
 import { resultOf, type Stack, stackServices, startStack } from "../../support/youtility3-stack.ts";
 import { troubles } from "../../support/youtility3-troubles.ts";
@@ -8,15 +10,81 @@ import { troubles } from "../../support/youtility3-troubles.ts";
 jest.setTimeout(180_000);
 
 const trouble = troubles["high-error-rate"];
+const support = "monitoring-alerts@youtility.com";
+const infrastructure = "infra@youtility.com";
 
 stackServices.describe("high-error-rate", () => {
+  let metrics: Awaited<ReturnType<typeof startRedis>>;
   let stack: Stack;
   beforeAll(async () => {
-    stack = await startStack({ playbook: "high-error-rate", ...trouble.stack });
+    metrics = await startRedis();
+    stack = await startStack({
+      playbook: "high-error-rate",
+      ...trouble.stack,
+      // The application counts its errors even where its cache is away.
+      env: { YT3_METRICS_REDIS_URL: `${metrics.url}/0` },
+      hurry: [["expect: output.works\n", "expect: output.works\n    within: 5s\n"]],
+    });
   });
-  afterAll(() => stack?.stop());
+  afterAll(async () => {
+    await stack?.stop();
+    await metrics?.stop();
+  });
 
-  test("errors are grouped, two people agree, the code goes back, and requests succeed", async () => {
+  const tag = async () => (await createRepository(stack.yt3.folder)).git("describe", "--tags", "--always");
+  const pagedFor = (run: string) => pages(stack.callers).filter(({ body }) => JSON.stringify(body).includes(run));
+
+  test("an alert that comes too late: measured again, and nobody is asked for anything", async () => {
+    const ended = await stack.late("HighErrorRate");
+    expect(ended).toMatchObject({ outcome: "nothing-to-do", approvals: [] });
+    await stack.says(ended.id, "Nothing to do: HighErrorRate on youtility3");
+    expect(await tag()).toBe("v2");
+  });
+
+  test("with the cache away no rollback is asked for: support and infrastructure are told what the cause is", async () => {
+    await stack.redis.config("SET", "maxmemory", "1");
+    const [root] = await stack.sql("SELECT min(parent_id)::int AS id FROM core_location");
+    const people = stack.visit([`/tree/${root?.["id"]}/`]);
+    const run = await stack.noticed("HighErrorRate");
+    const ended = await stack.ended(run);
+    await people.stop();
+    await stack.redis.config("SET", "maxmemory", "0");
+    expect(ended).toMatchObject({ outcome: "ineffective", approvals: [] });
+    expect(ended.reason).toContain("(the cache does not keep what it is given: OOM)");
+    expect(ended.steps.find(({ id }) => id === "rollback")?.state).toBe("skipped");
+    expect(await tag()).toBe("v2");
+    await stack.says(run, "Likely cause: the cache");
+    await stack.says(run, "Needs you: high-error-rate on youtility3");
+    await stack.mailed(run, infrastructure, "HighErrorRate (critical) firing");
+    await stack.mailed(run, support, "Likely cause: the cache");
+    await until(() => pagedFor(run).length > 0, { timeoutMs: 30_000, what: "PagerDuty to be told" });
+    await stack.calm();
+  });
+
+  test("of two who are asked one declines: the code stays, and the question says what was found", async () => {
+    const people = await trouble.cause(stack);
+    const run = await stack.noticed("HighErrorRate");
+    const { text } = await stack.asked(run);
+    expect(text).toMatch(/^Approve rollback on youtility3\?\nHighErrorRate, critical, /);
+    expect(text).toContain("\n• the cache keeps what it is given\n");
+    expect(text).toMatch(/\n• \d+ % of \d+ requests fail, most of them by AttributeError\n• \d+ lines in the logs /);
+    expect(text).toContain("Likely cause: the code, since cache and database answer\n");
+    expect(text).toContain("*Risk: it cannot be undone.*");
+    expect(text).toContain("Needs 2 approvals by different people.");
+    expect(text).toContain("• check out v1 (");
+    await stack.approve(run, ["U0LEAD"]);
+    await stack.decline(run, "U0DEPUTY");
+    const ended = await stack.ended(run);
+    expect(ended).toMatchObject({ outcome: "declined", reason: "declined by slack:U0DEPUTY: not now" });
+    await people.stop();
+    await stack.says(run, "*Declined* by <@U0DEPUTY>");
+    expect(await tag()).toBe("v2");
+    expect(stack.statusPage.entries).toEqual([]);
+    expect(mailsTo(stack.callers, infrastructure).some((mail) => mail.includes(run))).toBe(false);
+    await stack.calm();
+  });
+
+  test("two people agree, the code goes back, and requests succeed", async () => {
     expect((await stack.get("/tickets/")).status).toBe(500);
     await trouble.cause(stack);
     const run = await stack.noticed("HighErrorRate");
@@ -26,13 +94,14 @@ stackServices.describe("high-error-rate", () => {
     expect(resultOf(ended, "measured").body.errors).toEqual({ AttributeError: expect.any(Number) });
     expect(resultOf(ended, "logs").total).toBeGreaterThan(10);
     expect(resultOf(ended, "rollback")).toMatchObject({ tag: "v1" });
+    expect(await tag()).toBe("v1");
     expect((await stack.get("/tickets/")).status).toBe(200);
     // In #ops and on the status page before the change; PagerDuty and support at once.
     const at = (type: string) => ended.events.findIndex((event) => event.type === type);
     expect(at("announcing")).toBeGreaterThan(0);
     expect(at("announcing")).toBeLessThan(at("step-started"));
     expect(stack.statusPage.entries).toHaveLength(1);
-    await until(() => pages(stack.callers).length > 0, { what: "PagerDuty to be told" });
-    await until(() => mailsTo(stack.callers, "monitoring-alerts@youtility.com").length > 0, { what: "a mail" });
+    await until(() => pagedFor(run).length > 0, { timeoutMs: 30_000, what: "PagerDuty to be told" });
+    await stack.mailed(run, support, "HighErrorRate (critical) firing");
   });
 });

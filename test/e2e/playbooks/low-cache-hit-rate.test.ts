@@ -1,5 +1,6 @@
-/** A cold cache is noticed, warmed, and its hit rate rises, with nobody touching anything. */
+/** A cold cache is noticed, warmed, and its hit rate rises, with nobody touching anything; where people look for what nobody could have warmed, support is told. */
 
+import { pages } from "../../support/callers.ts";
 import { resultOf, type Stack, stackServices, startStack } from "../../support/youtility3-stack.ts";
 import { troubles } from "../../support/youtility3-troubles.ts";
 
@@ -10,16 +11,30 @@ const trouble = troubles["low-cache-hit-rate"];
 stackServices.describe("low-cache-hit-rate", () => {
   let stack: Stack;
   beforeAll(async () => {
-    stack = await startStack({ playbook: "low-cache-hit-rate", ...trouble.stack });
+    stack = await startStack({
+      playbook: "low-cache-hit-rate",
+      ...trouble.stack,
+      hurry: [["within: 30s", "within: 15s"]],
+    });
   });
   afterAll(() => stack?.stop());
 
+  const trees = async () => (await stack.redis.keys("*tree:*")).length;
+
+  test("an alert that comes too late: measured again, and nothing is warmed", async () => {
+    const ended = await stack.late("LowCacheHitRate");
+    // Nobody has looked anything up, so that Redis's own rate says nothing either way.
+    expect(ended.steps.find(({ id }) => id === "warm")?.state).toBe("skipped");
+    expect(ended.events.map(({ type }) => type)).not.toContain("step-started");
+    expect(await trees()).toBe(0);
+  });
+
   test("a cold cache is warmed, and pages that nobody has looked at yet are there at once", async () => {
-    const { people, pages } = await trouble.cause(stack);
+    const { people, pages: paths } = await trouble.cause(stack);
     const run = await stack.noticed("LowCacheHitRate");
     const ended = await stack.ended(run);
     // Otherwise it is the people who have warmed it.
-    expect(people.seen()).toBeLessThan(pages.length);
+    expect(people.seen()).toBeLessThan(paths.length);
     await people.stop();
     expect(ended).toMatchObject({ outcome: "fixed", approvals: [] });
     expect(resultOf(ended, "window").hitRate).toBeLessThan(0.5);
@@ -27,6 +42,25 @@ stackServices.describe("low-cache-hit-rate", () => {
       tree: expect.any(Number),
       report: expect.any(Number),
     });
-    expect(await stack.redis.keys("*tree:*")).toHaveLength(trouble.stack.roots);
+    expect(await trees()).toBe(trouble.stack.roots);
+    await stack.says(run, "Fixed: LowCacheHitRate on youtility3");
+    await stack.says(run, " % of the application's lookups hit, most misses are of ");
+    await stack.calm();
+  });
+
+  test("people look for what nobody could have warmed: support is told what was measured", async () => {
+    const people = stack.visit(
+      Array.from({ length: 20_000 }, (_, index) => `/report/${1_000_000 + index}/`),
+      5,
+    );
+    const run = await stack.noticed("LowCacheHitRate");
+    const ended = await stack.ended(run);
+    await people.stop();
+    expect(ended).toMatchObject({ outcome: "ineffective", approvals: [] });
+    expect(ended.reason).toMatch(/did not hold within 15s \(\d+ % of lookups in Redis hit\)$/);
+    await stack.says(run, "Needs you: low-cache-hit-rate on youtility3");
+    await stack.says(run, "most misses are of report");
+    await stack.mailed(run, "monitoring-alerts@youtility.com", "hands it over to you");
+    expect(pages(stack.callers)).toEqual([]);
   });
 });

@@ -1,22 +1,42 @@
 /** A metrics store that has grown is cleaned and kept smaller for a day; where that does not help, people decide. */
 
-import { mailsTo } from "../../support/callers.ts";
-import { until } from "../../support/until.ts";
+import { pages } from "../../support/callers.ts";
 import { type Stack, stackServices, startStack } from "../../support/youtility3-stack.ts";
-import { growMetrics, troubles } from "../../support/youtility3-troubles.ts";
+import { forgetMetrics, growMetrics, troubles } from "../../support/youtility3-troubles.ts";
 
 jest.setTimeout(180_000);
 
 const unit = "youtility3.service";
+const support = "monitoring-alerts@youtility.com";
 
 stackServices.describe("memory-growth", () => {
   let stack: Stack;
   beforeAll(async () => {
-    stack = await startStack({ playbook: "memory-growth", ...troubles["memory-growth"].stack });
+    stack = await startStack({
+      playbook: "memory-growth",
+      ...troubles["memory-growth"].stack,
+      hurry: [["within: 30s", "within: 5s"]],
+    });
   });
   afterAll(() => stack?.stop());
 
   const held = async () => (await stack.get("/monitoring/dashboard/")).body.metrics_bytes as number;
+  const started = () => stack.systemd.show(unit, "InvocationID");
+
+  test("an alert that comes too late: measured again, and nothing is changed", async () => {
+    const before = await started();
+    const ended = await stack.late("MemoryGrowing");
+    expect(ended).toMatchObject({ outcome: "nothing-to-do", approvals: [] });
+    expect(ended.steps.filter(({ state }) => state !== "observed").map(({ id, state }) => [id, state])).toEqual([
+      ["retention", "skipped"],
+      ["clean", "skipped"],
+      ["restart", "skipped"],
+    ]);
+    await stack.says(ended.id, "Nothing to do: MemoryGrowing on youtility3");
+    await stack.says(ended.id, "• the metrics take 0 MB, the application ");
+    expect(await started()).toBe(before);
+    expect(await stack.systemd.show(unit, "Environment")).not.toContain("METRICS_RETENTION_HOURS");
+  });
 
   test("old metrics are removed, and fewer are kept from the next start on, without anybody being asked", async () => {
     await troubles["memory-growth"].cause(stack);
@@ -35,23 +55,39 @@ stackServices.describe("memory-growth", () => {
     expect(await stack.systemd.show(unit, "Environment")).toContain("METRICS_RETENTION_HOURS=6");
     const { body } = await stack.service.api("GET", "/api/v1/mitigations");
     expect(body.mitigations).toMatchObject([{ runId: ended.id, state: "in-force" }]);
+    await stack.says(ended.id, "• after old metrics were removed, they take 0 MB");
+    await stack.calm();
   });
 
-  test("metrics that are too new to be removed: a restart that was approved does not help, and support is told", async () => {
-    await stack.ended(await stack.noticed("MemoryGrowing"));
-    const before = await stack.systemd.show(unit, "InvocationID");
+  test("metrics that are too new to be removed: somebody declines the restart, and the metrics stay", async () => {
+    const before = await started();
     await growMetrics(stack, 1);
-    const run = await until(
-      async () =>
-        (await stack.service.api("GET", "/api/v1/approvals?state=pending")).body.approvals[0]?.runId as string,
-      { timeoutMs: 60_000, what: "a run that asks" },
-    );
+    const run = await stack.noticed("MemoryGrowing");
+    const { text } = await stack.asked(run);
+    expect(text).toMatch(/\n• the metrics take \d\d MB, the application \d+ MB\n• Redis takes \d+ MB for \d+ keys\n/);
+    expect(text).toMatch(/\n• after old metrics were removed, they take \d\d MB, /);
+    await stack.decline(run);
+    const ended = await stack.ended(run);
+    expect(ended.outcome).toBe("declined");
+    expect(ended.events.map(({ type }) => type)).not.toContain("escalated");
+    await stack.says(run, "*Declined* by <@U0LEAD>");
+    expect(await started()).toBe(before);
+    expect(await held()).toBeGreaterThan(32e6);
+    await forgetMetrics(stack);
+    await stack.calm();
+  });
+
+  test("a restart that was approved and does not help: support is told with what was measured", async () => {
+    const before = await started();
+    await growMetrics(stack, 1);
+    const run = await stack.noticed("MemoryGrowing");
     await stack.approve(run);
     const ended = await stack.ended(run);
     expect(ended.outcome).toBe("ineffective");
-    expect(await stack.systemd.show(unit, "InvocationID")).not.toBe(before);
-    await until(() => mailsTo(stack.callers, "monitoring-alerts@youtility.com").some((mail) => mail.includes(run)), {
-      what: "a mail to support",
-    });
+    expect(ended.reason).toMatch(/\(the metrics take \d\d MB, the application \d+ MB\)$/);
+    expect(await started()).not.toBe(before);
+    await stack.says(run, "Needs you: memory-growth on youtility3");
+    await stack.mailed(run, support, "hands it over to you");
+    expect(pages(stack.callers)).toEqual([]);
   });
 });
