@@ -49,7 +49,7 @@ test.each([{}, { mortal: true } as const])("%j: one that is not there could not 
     const child = (await until(() => readFile(pid, "utf8"), { what: "the program to start" })).trim();
     const isThere = () => existsSync(`/proc/${child}/exe`) && existsSync(`/proc/${child}/cmdline`);
     // That one process alone, as the kernel would.
-  started.process.kill("SIGKILL");
+    started.process.kill("SIGKILL");
     await until(async () => !isThere() || (await readFile(`/proc/${child}/stat`, "utf8")).includes(") Z "), {
       what: "the program to end",
     });

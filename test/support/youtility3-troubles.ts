@@ -40,8 +40,7 @@ export const troubles = {
     alertname: "DatabaseQuerySlow",
     people: lead,
     cause: async (stack) => {
-      await addTickets(stack, 800_000);
-      await stack.sql("ANALYZE core_ticket");
+      await manyTickets(stack);
       return stack.visit(["/search/?times=5"]);
     },
   },
@@ -61,11 +60,7 @@ export const troubles = {
     stack: {},
     alertname: null,
     people: lead,
-    cause: async (stack) => {
-      await stack.sql("ALTER TABLE core_ticket SET (autovacuum_enabled = off)");
-      await addTickets(stack, 50_000);
-      await stack.sql("DELETE FROM core_ticket WHERE id % 10 > 0");
-    },
+    cause: bloat,
   },
   "memory-growth": {
     stack: {},
@@ -111,6 +106,19 @@ async function addTickets(stack: Stack, count: number): Promise<void> {
     `INSERT INTO core_ticket (location_id, title, status, priority, opened_at)
      SELECT (SELECT max(id) FROM core_location), 'ticket ' || n, 'open', 1, now() FROM generate_series(1, ${count}) n`,
   );
+}
+
+/** So many that whoever reads all of them is slow. */
+export async function manyTickets(stack: Stack): Promise<void> {
+  await addTickets(stack, 800_000);
+  await stack.sql("ANALYZE core_ticket");
+}
+
+/** Nine of ten rows are gone, and still take their room. */
+async function bloat(stack: Stack): Promise<void> {
+  await stack.sql("ALTER TABLE core_ticket SET (autovacuum_enabled = off)");
+  await addTickets(stack, 50_000);
+  await stack.sql("DELETE FROM core_ticket WHERE id % 10 > 0");
 }
 
 /** Two versions, of which the second one, which is served, fails at every look at the tickets. */
@@ -187,9 +195,19 @@ async function lockTickets(stack: Stack): Promise<void> {
   }
 }
 
-/** The application does not start while its queries are measured. */
+/** Three ways in which a version can be broken: always but in safe mode, always, and after a few seconds. */
+const crashes = `if os.environ.get("MONITOR_QUERIES") != "false":
+    sys.exit("the monitoring of queries fails")
+if os.path.exists("broken"):
+    sys.exit("this version is broken")
+if os.path.exists("dying"):
+    import threading
+    threading.Timer(3, lambda: os._exit(1)).start()
+
+`;
+
+/** The application does not start while its queries are measured, nor with a file `broken` in its folder; with `dying` it does not last. */
 async function crashAtStart(folder: string): Promise<void> {
   const file = join(folder, "manage.py");
-  const crash = 'if os.environ.get("MONITOR_QUERIES") != "false":\n    sys.exit("the monitoring of queries fails")\n\n';
-  await writeFile(file, (await readFile(file, "utf8")).replace("if __name__", `${crash}if __name__`));
+  await writeFile(file, (await readFile(file, "utf8")).replace("if __name__", `${crashes}if __name__`));
 }

@@ -21,14 +21,6 @@ stackServices.describe("low-cache-hit-rate", () => {
 
   const trees = async () => (await stack.redis.keys("*tree:*")).length;
 
-  test("an alert that comes too late: measured again, and nothing is warmed", async () => {
-    const ended = await stack.late("LowCacheHitRate");
-    // Nobody has looked anything up, so that Redis's own rate says nothing either way.
-    expect(ended.steps.find(({ id }) => id === "warm")?.state).toBe("skipped");
-    expect(ended.events.map(({ type }) => type)).not.toContain("step-started");
-    expect(await trees()).toBe(0);
-  });
-
   test("a cold cache is warmed, and pages that nobody has looked at yet are there at once", async () => {
     const { people, pages: paths } = await trouble.cause(stack);
     const run = await stack.noticed("LowCacheHitRate");
@@ -48,6 +40,16 @@ stackServices.describe("low-cache-hit-rate", () => {
     await stack.calm();
   });
 
+  test("an alert that comes too late: measured again, and nothing is warmed", async () => {
+    const [one] = await stack.redis.keys("*tree:*");
+    await stack.redis.del(one as string);
+    const before = await trees();
+    const ended = await stack.late("LowCacheHitRate");
+    expect(ended).toMatchObject({ outcome: "nothing-to-do", approvals: [] });
+    await stack.says(ended.id, "Nothing to do: LowCacheHitRate on youtility3");
+    expect(await trees()).toBe(before);
+  });
+
   test("people look for what nobody could have warmed: support is told what was measured", async () => {
     const people = stack.visit(
       Array.from({ length: 20_000 }, (_, index) => `/report/${1_000_000 + index}/`),
@@ -57,7 +59,9 @@ stackServices.describe("low-cache-hit-rate", () => {
     const ended = await stack.ended(run);
     await people.stop();
     expect(ended).toMatchObject({ outcome: "ineffective", approvals: [] });
-    expect(ended.reason).toMatch(/did not hold within 15s \(\d+ % of lookups in Redis hit\)$/);
+    expect(ended.reason).toMatch(
+      /did not hold within 15s \(\d+ % of (lookups in Redis|the application's lookups) hit\)$/,
+    );
     await stack.says(run, "Needs you: low-cache-hit-rate on youtility3");
     await stack.says(run, "most misses are of report");
     await stack.mailed(run, "monitoring-alerts@youtility.com", "hands it over to you");
