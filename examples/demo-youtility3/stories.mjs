@@ -86,7 +86,7 @@ export const stories = {
       );
       return [
         ["youtility3.service is", `${await show("ActiveState")} (${await show("SubState")})`, ""],
-        ["started again by systemd", `${await show("NRestarts")} times`, ""],
+        ["started again by systemd so far", `${await show("NRestarts")} times`, ""],
         ["/monitoring/health/ answers", answer, ""],
       ];
     },
