@@ -1,8 +1,11 @@
 /** Holding the page, on the real store, with PagerDuty and mail: people hear of a run only when it has not fixed its target in that time. */
 
 import { newId } from "../../src/ids.ts";
+import { createRequestRun } from "../../src/playbooks/request.ts";
 import { connect } from "../../src/store/connect.ts";
 import { createEscalations } from "../../src/store/escalations.ts";
+import { createRequests } from "../../src/store/requests.ts";
+import { playbook } from "../support/builders.ts";
 import { mailAddress, type OnCall, routingKey, startOnCall } from "../support/on-call.ts";
 import { playbookYaml } from "../support/spine.ts";
 import { until } from "../support/until.ts";
@@ -135,6 +138,46 @@ test("a run that gives up earlier tells at once, and the held page adds nothing"
   expect(oncall.pagerDuty.requests).toHaveLength(1);
 });
 
+test("the levels of a run that gives up while its page is held count from then, however long it was held", async () => {
+  const run = await oncall.spine.start({ labels: { alertname: "Hopeless", service: "ward" } });
+  const { pool } = oncall.spine.database;
+  await pool.query("UPDATE paramedic.escalations SET began_at = now() - interval '20 minutes' WHERE run_id = $1", [
+    run,
+  ]);
+  expect(await oncall.spine.settle(run)).toMatchObject({ outcome: "ineffective" });
+  oncall.open();
+  await until(() => oncall.smtp.mails.length === 1, { what: "the second level" });
+  // The third one is ten minutes after the first.
+  expect(await escalation(run)).toMatchObject({ topic: "handed-over", next_level: 2 });
+  expect(oncall.smtp.mails[0]?.to).toEqual([mailAddress]);
+});
+
+test("a run that somebody asks for holds a page as well, and a dry run, which heals nothing, holds none", async () => {
+  const { database } = oncall.spine;
+  const requestRun = createRequestRun({
+    playbooks: [
+      playbook({
+        name: "asked",
+        on: { alerts: null, request: { inputs: {} } },
+        target: null,
+        escalate: { policy: "ward", holdMs: 60_000 },
+      }),
+    ],
+    targets: [],
+    store: createRequests(database, Date.now).create,
+    hint: () => {},
+    newId,
+    log: { info: () => {} },
+  });
+  const wanted = { playbook: "asked", target: null, inputs: {}, reason: "a test", by: "api:night" };
+  const ask = async (dryRun: boolean) => {
+    const asked = await requestRun({ ...wanted, dryRun, idempotencyKey: null });
+    return asked.kind === "created" ? escalation(asked.id) : asked.kind;
+  };
+  expect(await ask(false)).toMatchObject({ topic: "held", held: true });
+  expect(await ask(true)).toBeUndefined();
+});
+
 test("who has the held page hears nothing more when the run is cancelled", async () => {
   const run = await underWay();
   oncall.open();
@@ -146,6 +189,39 @@ test("who has the held page hears nothing more when the run is cancelled", async
   await oncall.spine.settle(run);
   expect(oncall.pagerDuty.requests).toHaveLength(2);
   expect(oncall.smtp.mails).toEqual([]);
+});
+
+test("a run that ends at the moment when its held page is due is not told of", async () => {
+  const run = await underWay();
+  await holdPasses();
+  const { pool } = oncall.spine.database;
+  const ending = await pool.connect();
+  try {
+    // Whoever looks sees a run that goes on, and waits for the one who is about to end it.
+    await ending.query("BEGIN");
+    await ending.query(
+      "UPDATE paramedic.runs SET state = 'ended', outcome = 'fixed', waiting_for = NULL WHERE id = $1",
+      [run],
+    );
+    const advanced = oncall.escalations.advance(() => [{ afterMs: 0, ways: ["pagerduty"] }]);
+    await until(
+      async () =>
+        (
+          await pool.query(
+            "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()",
+          )
+        ).rowCount === 1,
+      { what: "the look to wait for the run" },
+    );
+    await ending.query("COMMIT");
+    expect(await advanced).toMatchObject({ unknown: [] });
+  } finally {
+    ending.release();
+  }
+  expect(await escalation(run)).toMatchObject({ held: true });
+  expect(await happened(run, "escalated")).toEqual([]);
+  await oncall.escalations.advance(() => [{ afterMs: 0, ways: ["pagerduty"] }]);
+  await settled(run);
 });
 
 test("a held page outlives its process: the next one tells", async () => {

@@ -124,6 +124,17 @@ test.each([
   expect(problemsOf(added)).toEqual([problem]);
 });
 
+test("a page is held for what can be measured only", () => {
+  const held = "escalate: { policy: database, hold: 5m }\n";
+  expect(problemsOf(held)).toEqual([]);
+  const [blind] = good.split("verify:");
+  const text = `${blind}${held}`;
+  const { problems } = loadPlaybooks([{ file: "heal.yaml", text }], world);
+  expect(problems.filter(({ severity }) => severity === "error").map(({ message }) => message)).toEqual([
+    expect.stringContaining("hold needs verify"),
+  ]);
+});
+
 test("several mistakes are told together", () => {
   expect(
     problemsOf("escalate: x\nannounce: x\napprovals: { by: x }\nnotify:\n  - { tell: x, if: x }\n  - 7\n"),
