@@ -91,7 +91,7 @@ export const troubles = {
   },
   "application-crash-loop": {
     stack: {
-      hurry: [["activeSeconds > 60", "activeSeconds > 5"]],
+      hurry: [["activeSeconds > 240", "activeSeconds > 5"]],
       prepare: async ({ folder }) => crashAtStart(folder),
     },
     alertname: "ApplicationCrashLoop",

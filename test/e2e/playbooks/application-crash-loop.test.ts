@@ -22,7 +22,7 @@ stackServices.describe("application-crash-loop", () => {
       ...trouble.stack,
       hurry: [
         ...trouble.stack.hurry,
-        ["activeSeconds < 120", "activeSeconds < 5"],
+        ["activeSeconds < 300", "activeSeconds < 5"],
         ["within: 30s", "within: 20s"],
         ["[10m]) > 2", "[20s]) > 2"],
         ['up{job="youtility3"}[2m]', 'up{job="youtility3"}[4s]'],
