@@ -166,6 +166,7 @@ test("a run that somebody asks for holds a page as well, and a dry run, which he
     targets: [],
     store: createRequests(database, Date.now).create,
     hint: () => {},
+    now: Date.now,
     newId,
     log: { info: () => {} },
   });

@@ -344,7 +344,7 @@ async function sections(
       backupFolder: backups,
       minFreeMiB: 0,
     },
-    systemd: { ...target.systemd, units: [unit], settle: "2s", journal: place.journal },
+    systemd: { ...target.systemd, units: [unit], settle: "4s", journal: place.journal },
     django: {
       ...target.django,
       project: place.project,

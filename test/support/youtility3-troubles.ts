@@ -182,6 +182,11 @@ export async function changeBehindTheCache(stack: Stack, name: string): Promise<
   return `/tree/${root}/`;
 }
 
+/** Looks at tickets again and again, also when it is cancelled. */
+export const insist = `DO $$ BEGIN FOR i IN 1..1000 LOOP
+  BEGIN PERFORM count(*) FROM core_ticket; EXCEPTION WHEN query_canceled THEN NULL; END;
+END LOOP; END $$`;
+
 /** One session holds the tickets; five wait for them, and ask again when their query is cancelled. */
 async function lockTickets(stack: Stack): Promise<void> {
   const holder = await stack.patient.session();
@@ -189,9 +194,7 @@ async function lockTickets(stack: Stack): Promise<void> {
   const waiting = await Promise.all(Array.from({ length: 5 }, () => stack.patient.session()));
   for (const session of waiting) {
     await session.client.query("SET statement_timeout = '60s'");
-    session.start(
-      "DO $$ BEGIN FOR i IN 1..1000 LOOP BEGIN PERFORM count(*) FROM core_ticket; EXCEPTION WHEN query_canceled THEN NULL; END; END LOOP; END $$",
-    );
+    session.start(insist);
   }
 }
 
@@ -202,7 +205,7 @@ if os.path.exists("broken"):
     sys.exit("this version is broken")
 if os.path.exists("dying"):
     import threading
-    threading.Timer(3, lambda: os._exit(1)).start()
+    threading.Timer(6, lambda: os._exit(1)).start()
 
 `;
 

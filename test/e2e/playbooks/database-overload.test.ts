@@ -1,9 +1,9 @@
 /** A runaway query is cancelled; where sessions still wait, the database is read-only once somebody agrees, until the alert is over; what that does not help is handed over. */
 
 import { pages } from "../../support/callers.ts";
-import { until } from "../../support/until.ts";
-import { type Stack, stackServices, startStack, type Visit } from "../../support/youtility3-stack.ts";
-import { troubles } from "../../support/youtility3-troubles.ts";
+import { sleep, until } from "../../support/until.ts";
+import { type Stack, stackServices, startStack } from "../../support/youtility3-stack.ts";
+import { insist, troubles } from "../../support/youtility3-troubles.ts";
 
 jest.setTimeout(240_000);
 
@@ -29,15 +29,23 @@ stackServices.describe("database-overload", () => {
     return (await stack.sql(set)).length === 1;
   };
 
-  /** Somebody whom Paramedic may not touch holds the table of tickets, and everybody who looks at tickets waits. */
+  /** Somebody whom Paramedic may not touch holds the table of tickets; five of the application wait for it, and come back whenever they are sent away. */
   async function held(): Promise<{ release(): Promise<void> }> {
     const holder = await stack.patient.session({ connectionString: stack.patient.urlOf("postgres") });
     await holder.client.query("BEGIN; LOCK TABLE core_ticket");
-    const people: readonly Visit[] = Array.from({ length: 5 }, () => stack.visit(["/tickets/"]));
+    let over = false;
+    const insisting = Array.from({ length: 5 }, async () => {
+      while (!over) {
+        const session = await stack.patient.session().catch(() => null);
+        await session?.client.query(insist).catch(() => {});
+        await sleep(50);
+      }
+    });
     return {
       release: async () => {
+        over = true;
         await holder.client.query("ROLLBACK");
-        await Promise.all(people.map((one) => one.stop()));
+        await Promise.all(insisting);
       },
     };
   }
