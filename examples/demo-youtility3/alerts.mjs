@@ -2,7 +2,7 @@
 
 import { pause } from "../demo/paramedic.mjs";
 
-/** Says when the alert is pending, fires, is with Alertmanager and is over, until `isDone`. `seen` is called at the first sign. */
+/** Says when the alert is pending, fires, is with Alertmanager and is over; until then, or `isDone`. `seen` is called at the first sign. */
 export async function watchAlert({ prometheus, alertmanager }, alertname, { say, seen, isDone }) {
   let [state, passedOn] = ["inactive", false];
   for (; !isDone(); await pause(150)) {
@@ -16,14 +16,6 @@ export async function watchAlert({ prometheus, alertmanager }, alertname, { say,
     passedOn = await isIn(alertmanager, alertname).catch(() => false);
     if (passedOn) say("Alertmanager", "has it, and tells Paramedic by its webhook");
   }
-}
-
-/** Waits until Prometheus no longer has the alert, at most 20 seconds; returns whether it is over. */
-export async function isOver({ prometheus }, alertname) {
-  for (const until = Date.now() + 20_000; Date.now() < until; await pause(300)) {
-    if ((await alertIn(prometheus, alertname).catch(() => ({}))) === null) return true;
-  }
-  return false;
 }
 
 function saying(state, alertname, alert) {

@@ -13,7 +13,9 @@ import { createStage } from "./stage.mjs";
 import { heal, introduce, suggest } from "./story.mjs";
 
 const [, , name, ...flags] = process.argv;
-const folder = join(tmpdir(), `paramedic-demo-${randomUUID().slice(0, 8)}`);
+/** Longer ones make paths of sockets that the kernel does not take. */
+const longestTmpdir = 40;
+const folder = join(tmpdir().length > longestTmpdir ? "/tmp" : tmpdir(), `paramedic-demo-${randomUUID().slice(0, 8)}`);
 mkdirSync(folder, { mode: 0o711 });
 // Everything that the stack puts on disk goes here, and is named short: people read these paths.
 process.env["TMPDIR"] = folder;
@@ -24,6 +26,13 @@ const interrupted = new Promise((resolve) => {
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, stop);
   process.on("disconnect", stop);
   process.on("message", (message) => message === "stop" && stop());
+  // A bug, too, leaves nothing behind.
+  for (const event of ["unhandledRejection", "uncaughtException"]) {
+    process.on(event, (error) => {
+      console.error(paint("red", `\nThe demo failed: ${error?.stack ?? error}`));
+      stop();
+    });
+  }
   // Whoever looked on has gone.
   process.stdout.on("error", stop);
   process.stderr.on("error", stop);

@@ -3,7 +3,7 @@
 import { follow, program } from "../demo/paramedic.mjs";
 import { happened, heading, list, paint, table } from "../demo/screen.mjs";
 import { showMitigations, showTold } from "./afterwards.mjs";
-import { isOver, watchAlert } from "./alerts.mjs";
+import { watchAlert } from "./alerts.mjs";
 import { answer, nameEverybody } from "./question.mjs";
 import { stories } from "./stories.mjs";
 import { createTeller } from "./tell.mjs";
@@ -11,6 +11,7 @@ import { createTeller } from "./tell.mjs";
 /** Wide enough for the longest name of a step. */
 const room = 14;
 const longestRunMs = 3_600_000;
+const alertEndsWithinMs = 20_000;
 const inAHurry =
   "alerts fire after 1 s in place of minutes, averages look back 6 s in place of 10 minutes, a restart is watched for 2 s in place of 10, measurements may take 30 s in place of minutes, and there is no cool-down";
 
@@ -39,17 +40,17 @@ export async function heal(stack, stage, name, key) {
   heading("The trouble", stories[name].trouble);
   const begunAt = Date.now();
   const say = (who, what, more = {}) => happened({ after: Date.now() - begunAt, who, what, room, ...more });
+  say("demo", "breaks it");
   await trouble.cause(stack);
-  say("demo", "it is broken now");
+  say("demo", "has broken it");
 
-  let ended = false;
-  const { before, run } = await notice(stack, trouble, name, say, () => ended);
+  let watchUntil = Number.POSITIVE_INFINITY;
+  const { before, run, watching } = await notice(stack, trouble, name, say, () => Date.now() > watchUntil);
   heading("The run", "what Paramedic does, as it happens");
   const outcome = await tellRun(stack, stage, run, begunAt, key);
-  ended = true;
-  if (outcome === "fixed" && trouble.alertname && (await isOver(stack.addresses, trouble.alertname))) {
-    say("Prometheus", `has no ${trouble.alertname} any more`);
-  }
+  // What is not healed goes on firing.
+  watchUntil = Date.now() + (outcome === "fixed" ? alertEndsWithinMs : 0);
+  await watching;
   const after = await stories[name].look(stack);
   console.log(paint(outcome === "fixed" ? "green" : "red", `\n${paint("bold", "The outcome")}: ${outcome}`));
   table([
@@ -75,18 +76,20 @@ async function notice(stack, trouble, name, say, isDone) {
     return { before, run: await stack.request({}) };
   }
   const noticed = stack.noticed(trouble.alertname);
+  let sign = () => {};
   const seen = new Promise((resolve) => {
-    watchAlert(stack.addresses, trouble.alertname, { say, seen: resolve, isDone }).catch(() => {});
+    sign = resolve;
   });
+  const watching = watchAlert(stack.addresses, trouble.alertname, { say, seen: sign, isDone });
   await Promise.race([seen, noticed]);
-  return { before: await look(), run: await noticed };
+  return { before: await look(), run: await noticed, watching };
 }
 
 /** Tells the run as the API sends it, and has its questions answered meanwhile. Returns the outcome. */
 async function tellRun(stack, stage, run, begunAt, key) {
   const tell = createTeller();
   const over = new Set();
-  let asked = Promise.resolve();
+  let [isEnded, asked] = [false, Promise.resolve()];
   for await (const event of follow(stack.service.url, stage.token, run, longestRunMs)) {
     const told = tell(event);
     if (told) happened({ after: Math.max(0, Date.parse(event.at) - begunAt), room, ...told });
@@ -97,10 +100,11 @@ async function tellRun(stack, stage, run, begunAt, key) {
         asking: stage.askedIn(stack.callers, run, 30_000),
         waiting: stage.trouble.people,
         key,
-        isOver: () => over.has(event.approval),
+        isOver: () => isEnded || over.has(event.approval),
       }).catch((error) => console.error(paint("red", `  The question could not be answered: ${error.message}`)));
     }
     if (event.type !== "ended") continue;
+    isEnded = true;
     await asked;
     return event.outcome;
   }

@@ -6,7 +6,7 @@ const names = ["query", "sql", "path", "message", "table", "title", "pattern"];
 
 /** One line; what an application answered, or a report returned, is taken out of its wrapping. */
 export function figures(value) {
-  const inner = value?.body ?? value?.result ?? value;
+  const inner = [value?.body, value?.result].find((one) => typeof one === "object" && one !== null) ?? value;
   const text = Array.isArray(inner) ? listed("entries", inner) : fields(inner);
   return text.length > longest ? `${text.slice(0, longest).replace(/,[^,]*$/, "")}, …` : text;
 }

@@ -12,7 +12,7 @@ export function narrate(event) {
   switch (event.type) {
     case "created":
       return {
-        who: "alert",
+        who: event.trigger.kind,
         what: `${event.trigger.labels?.alertname ?? "a request"} starts the playbook ${event.playbook} on ${event.target}`,
       };
     case "step-observed":

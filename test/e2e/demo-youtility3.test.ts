@@ -1,10 +1,10 @@
 /** The demo of the whole stack: a name that there is not is refused at once, and a cold cache is healed, told, and nothing left behind. */
 
-import { readdir, readFile } from "node:fs/promises";
+import { chmod, mkdtemp, readFile, rmdir } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { builtProgram } from "../support/built.ts";
 import { startChild, startNode } from "../support/process.ts";
-import { temporaryFolder } from "../support/run-folder.ts";
 import { stackServices } from "../support/youtility3-stack.ts";
 import { troubles } from "../support/youtility3-troubles.ts";
 
@@ -40,7 +40,9 @@ stackServices.describe("the demo of YOUTILITY3", () => {
     // What has just been built is not built again, since others run it.
     const compiling = await startChild("make", ["--old-file=build", "compiled"], { cwd: root });
     expect({ ...(await compiling.exited), output: compiling.output() }).toMatchObject({ code: 0 });
-    const folder = await temporaryFolder("demo");
+    // Not in the run's own folder: the path of a socket in there would be too long.
+    const folder = await mkdtemp(join(tmpdir(), "demo-"));
+    await chmod(folder, 0o711);
     const { code, output } = await runNode(start, [], { BREAK: "stale-cache", DEMO_EXIT: "1", TMPDIR: folder });
     expect({ code, output }).toEqual({ code: 0, output: expect.stringContaining("The outcome: fixed") });
     const told = [
@@ -53,10 +55,10 @@ stackServices.describe("the demo of YOUTILITY3", () => {
       /cached entries that are not true +[1-9]\d* +0 /,
       /shows +the old names +the new names/,
       /mail +monitoring-alerts@youtility\.com: /,
-      /status page +identified, then monitoring, then resolved/,
+      /status page +identified, then .*resolved: It helped/,
     ];
     expect(told.filter((one) => !one.test(output))).toEqual([]);
-    expect(await readdir(folder)).toEqual([]);
+    await rmdir(folder);
     expect(await readFile("/proc/self/mounts", "utf8")).not.toContain("paramedic-demo-");
   });
 });
