@@ -1,7 +1,7 @@
 /** `report.send`: a report for people, which stays with the run and is told to a contact of the configuration. */
 
 import { z } from "zod";
-import type { ChangeAction } from "../../domain/action.ts";
+import type { ChangeAction, Failure } from "../../domain/action.ts";
 import { units } from "../../domain/quantity.ts";
 import type { Report, ReportTo } from "../../domain/report.ts";
 import { lasting, passing } from "../failure.ts";
@@ -64,7 +64,7 @@ export function reportSend(contacts: ContactWays | null): ChangeAction<Input, Pl
     plan: async (input, { signal }) => {
       if (signal.aborted) return passing("Stopped before the report was made.");
       const configured = contacts?.get(input.to);
-      if (!configured) return lasting(`The configuration has no contact '${input.to}'. Add it to \`contacts\`.`);
+      if (!configured) return unknownContact(input.to);
       const ways = reportWays.filter((way) => configured.includes(way) && !(input.quiet && way === "slack"));
       const report = reportOf(input satisfies Given);
       const told = ways.length > 0 ? `report to ${input.to} by ${ways.join(" and ")}` : "report at the run alone";
@@ -74,6 +74,14 @@ export function reportSend(contacts: ContactWays | null): ChangeAction<Input, Pl
         effects: [told, ...report.points],
       };
     },
-    apply: async ({ to, report }) => ({ status: "done", result: report, report: to }),
+    apply: async ({ to, report }, { signal }) => {
+      if (signal.aborted) return passing("Stopped before the report was given to those who tell it.");
+      if (!contacts?.has(to.contact)) return unknownContact(to.contact);
+      return { status: "done", result: report, report: to };
+    },
   };
+}
+
+function unknownContact(name: string): Failure {
+  return lasting(`The configuration has no contact '${name}'. Add it to \`contacts\`.`);
 }

@@ -30,6 +30,21 @@ async function planned(over: object) {
   return plan;
 }
 
+/** All that it has left to those who tell it. */
+const told: unknown[] = [];
+
+function telling(): ReturnType<typeof reportSend> {
+  const action = reportSend(contacts);
+  return {
+    ...action,
+    apply: async (plan, context) => {
+      const outcome = await action.apply(plan, context);
+      if (outcome.status === "done") told.push(outcome.report);
+      return outcome;
+    },
+  };
+}
+
 describeContract("report.send", {
   input: { ...input, table: { columns: ["a"], rows: [["1"]] } },
   hostile: [
@@ -45,10 +60,10 @@ describeContract("report.send", {
     { ...input, plots: [{ title: "x", unit: "seconds", of: { ...seen, endsAt: "yesterday" } }] },
     { ...input, table: { columns: [], rows: [] } },
   ],
-  healthy: () => ({ action: reportSend(contacts), target: null }),
+  healthy: () => ({ action: telling(), target: null }),
   gone: () => ({ subject: { action: reportSend(null), target: null }, named: "Add it to `contacts`" }),
-  // It changes nothing by itself: what is told follows from how its run goes on.
-  state: async () => null,
+  arrange: async () => {},
+  state: async () => told.length,
 });
 
 test("a plan says whom it tells, by which ways and what; nobody is paged by a report", async () => {
