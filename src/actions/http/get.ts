@@ -14,10 +14,12 @@ const input = z.strictObject({
     .string()
     .max(2_048)
     .refine(isPlainPath, "must be a plain path that begins with one slash, without '..', '//' or a backslash"),
+  /** Codes from 400 to 599 whose answer is wanted as well: a health page answers 503 and says in JSON what is wrong. */
+  alsoStatus: z.array(z.int().min(400).max(599)).min(1).max(10).optional(),
 });
 
 const output = z.object({
-  /** The HTTP status code, from 200 to 299. */
+  /** The HTTP status code, from 200 to 299 or one of `alsoStatus`. */
   status: z.int(),
   /** Any JSON; what looks like a secret is removed. */
   body: z.unknown(),
@@ -50,6 +52,8 @@ async function observe(input: Input, context: ActionContext, resolve?: Resolve):
     ...(resolve && { resolve }),
   });
   if (answer.status === "failed") return answer;
-  if (answer.code < 200 || answer.code > 299) return codeFailure(placeOf(url), answer.code);
+  const isSuccess = answer.code >= 200 && answer.code <= 299;
+  const isWanted = isSuccess || (input.alsoStatus?.includes(answer.code) && answer.body !== undefined);
+  if (!isWanted) return codeFailure(placeOf(url), answer.code);
   return { status: "observed", output: { status: answer.code, body: redactJson(answer.body) } };
 }

@@ -99,6 +99,8 @@ describeContract("http.get", {
     { path: `/${"a".repeat(3_000)}` },
     { path: "/health/", baseUrl: "http://evil.example" },
     { path: "/health/", headers: {} },
+    { path: "/health/", alsoStatus: [302] },
+    { path: "/health/", alsoStatus: ["503"] },
   ],
   healthy: () => ({ action: httpGet, target: targetAt(`http://paramedic:${canary}@127.0.0.1:${port}/api`) }),
   at: (at) => ({ action: httpGet, target: targetAt(`http://paramedic:${canary}@127.0.0.1:${at}/api`) }),
@@ -166,6 +168,17 @@ test("a redirect is not followed", async () => {
   });
   expect(metadataServed).toBe(before);
   expect(served).toEqual(["/api/moved"]);
+});
+
+test("an answer of another code is read where it is wanted, and is JSON", async () => {
+  const also = contextFor(targetAt(`http://127.0.0.1:${port}/api`));
+  const get = (path: string) => httpGet.observe({ path, alsoStatus: [404, 503] }, also);
+  expect(await get("/missing")).toEqual({
+    status: "observed",
+    output: { status: 404, body: { secret: "[redacted]" } },
+  });
+  expect(await get("/busy")).toMatchObject({ status: "failed", reason: expect.stringContaining("answered 503") });
+  expect(await get("/limited")).toMatchObject({ status: "failed", reason: expect.stringContaining("answered 429") });
 });
 
 test.each<[string, string, boolean]>([

@@ -67,14 +67,21 @@ stackServices.describe("daily-health-check", () => {
     expect(reportsInSlack(stack.callers, ended.id)).toHaveLength(1);
   });
 
-  test("an application that is not well hands the run over, with what was seen before", async () => {
+  test("an application that is not well is reported, and handed over", async () => {
     await stack.redis.config("SET", "maxmemory", "1");
     const ended = await stack.ended(await stack.request({}));
     await stack.redis.config("SET", "maxmemory", "0");
-    expect(ended).toMatchObject({ outcome: "failed", reason: expect.stringContaining("503") });
-    expect(resultOf(ended, "dashboard")).toBeDefined();
+    expect(ended).toMatchObject({ outcome: "ineffective", reason: expect.stringContaining("503") });
+    expect(resultOf(ended, "health")).toMatchObject({ status: 503, body: { healthy: false, cache: false } });
+    const mail = await reportMail(stack.callers, ended.id);
+    expect(mail.text).toContain(" * The application says that it is not well. ");
+    const [message] = await until(() => {
+      const messages = reportsInSlack(stack.callers, ended.id);
+      return messages.length > 0 && messages;
+    });
+    expect(message?.[1]).toMatch(/^• The application says that it is not well\. /);
     await until(
-      () => mailsTo(stack.callers, "monitoring-alerts@youtility.com").some((mail) => mail.includes(ended.id)),
+      () => mailsTo(stack.callers, "monitoring-alerts@youtility.com").some((mail) => mail.includes("hands it over")),
       { what: "a mail to support" },
     );
   });
