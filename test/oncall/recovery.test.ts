@@ -126,6 +126,32 @@ test("the alert resolves and the checks do not hold: people stay told until they
   await until(() => oncall.pagerDuty.open(routingKey).size === 0, { what: "the page to be resolved" });
 });
 
+test("after forty times nothing is measured any more: the history says so, and it is left to a person", async () => {
+  const run = await handedOver();
+  await resolve();
+  await oncall.spine.database.pool.query("UPDATE paramedic.escalations SET rechecks = 39 WHERE run_id = $1", [run]);
+  await look();
+  expect(await escalation(run)).toMatchObject({ recovered: false, rechecks: 40, again: null });
+  expect(await happened(run, "recovery-checked")).toMatchObject([{ passed: false }]);
+  const looks = oncall.spine.patient.looks;
+  await later();
+  await look();
+  expect(oncall.spine.patient.looks).toBe(looks);
+  expect(oncall.pagerDuty.open(routingKey).size).toBe(1);
+});
+
+test("a run that fixed its target while its page was held has nothing to recover from", async () => {
+  oncall.spine.patient.curable = true;
+  const run = await oncall.spine.start({ ...alert, labels: { alertname: "Held", service: "ward" } });
+  await oncall.spine.worker.drive(run);
+  await resolve();
+  expect((await oncall.spine.settle(run)).state).toBe("ended");
+  const looks = oncall.spine.patient.looks;
+  await look();
+  expect(oncall.spine.patient.looks).toBe(looks);
+  expect(await happened(run, "recovered")).toEqual([]);
+});
+
 test("an alert that still fires lets nobody go, however well the checks look", async () => {
   const run = await handedOver();
   oncall.spine.patient.sick = false;
