@@ -163,9 +163,18 @@ function whyStop(
   if (progress.cancel) {
     return { outcome: "cancelled", reason: `cancelled by ${progress.cancel.by}: ${progress.cancel.reason}` };
   }
-  if (!progress.resolved || run.playbook.onResolved === "finish") return null;
+  if (!isResolved(run, progress)) return null;
   if (changed > 0) return { outcome: "verify", reason: "the alert resolved; no further step is needed" };
-  return { outcome: "resolved", reason: "the alert resolved before anything was changed" };
+  // Who was called is let go by a measurement only: an alert also resolves when Prometheus sees nothing any more.
+  const measures = progress.paged && run.playbook.verify.length > 0;
+  return { outcome: measures ? "verify" : "resolved", reason: resolvedUnchanged };
+}
+
+const resolvedUnchanged = "the alert resolved before anything was changed";
+
+/** Whether the alert resolved and nothing more is to be done for it. */
+function isResolved(run: Run, progress: Progress): boolean {
+  return progress.resolvedAt !== null && run.playbook.onResolved !== "finish";
 }
 
 /** The effect of `step` may have happened. Finding out comes before everything else, even before a cancel. */
@@ -397,20 +406,23 @@ function verification(run: Run, progress: Progress, changed: number, now: number
         }
       : { do: "end", outcome: "nothing-to-do", reason: "nothing had to be changed" };
   }
+  const resolved = changed === 0 && isResolved(run, progress);
+  const begin = Math.max(Date.parse(progress.settledAt), resolved ? Date.parse(progress.resolvedAt ?? "") : 0);
   for (const [index, check] of verify.entries()) {
     const last = progress.checks.get(index);
     if (last?.passed) continue;
-    const deadline = Date.parse(progress.settledAt) + check.withinMs;
+    const deadline = begin + check.withinMs;
     if (!last) return held(run, progress, check, now) ?? { do: "verify", check, index };
     const lastAt = Date.parse(last.at);
     if (lastAt >= deadline)
-      return { do: "end", outcome: "ineffective", reason: ineffectiveReason(changed, check, last.reason) };
+      return { do: "end", outcome: "ineffective", reason: ineffectiveReason(changed, resolved, check, last.reason) };
     const next = Math.min(lastAt + check.everyMs, deadline);
     if (now < next) return { do: "wait", for: "verification", until: next };
     return held(run, progress, check, now) ?? { do: "verify", check, index };
   }
-  return changed > 0
-    ? { do: "end", outcome: "fixed", reason: "verified: every check of the playbook holds" }
+  if (changed > 0) return { do: "end", outcome: "fixed", reason: "verified: every check of the playbook holds" };
+  return resolved
+    ? { do: "end", outcome: "resolved", reason: `${resolvedUnchanged}, and every check of the playbook holds` }
     : {
         do: "end",
         outcome: "nothing-to-do",
@@ -418,9 +430,15 @@ function verification(run: Run, progress: Progress, changed: number, now: number
       };
 }
 
-function ineffectiveReason(changed: number, check: Check, reason: string | null): string {
-  const what = changed > 0 ? "the changes did not help" : "nothing could be changed and the trouble is still there";
+function ineffectiveReason(changed: number, resolved: boolean, check: Check, reason: string | null): string {
+  const what = changed > 0 ? "the changes did not help" : whyUnchanged(resolved);
   return `${what}: '${check.expect}' did not hold within ${formatDuration(check.withinMs)}${reason ? ` (${reason})` : ""}`;
+}
+
+function whyUnchanged(resolved: boolean): string {
+  return resolved
+    ? `${resolvedUnchanged}, but what is measured does not agree`
+    : "nothing could be changed and the trouble is still there";
 }
 
 function dryRunReason(progress: Progress): string {

@@ -73,7 +73,8 @@ export interface Progress {
   >;
   /** When the last step was settled; verification counts its time from there. */
   readonly settledAt: string;
-  readonly resolved: boolean;
+  /** When the alert resolved; null: it has not. */
+  readonly resolvedAt: string | null;
   readonly cancel: { readonly by: string; readonly reason: string } | null;
   readonly ended: { readonly outcome: Outcome; readonly reason: string } | null;
   /** The announcement of the run's first change; null: none was made. */
@@ -87,6 +88,8 @@ export interface Progress {
   readonly notified: ReadonlySet<number>;
   /** Whether people were told by the escalation policy. */
   readonly escalated: boolean;
+  /** Whether somebody was, or is being, called to it: by the escalation policy, or a contact by PagerDuty. */
+  readonly paged: boolean;
   /** Since when the run has been left to the workers of a host and none of them has taken it; null: it is not. */
   readonly moved: { readonly host: string; readonly at: string } | null;
   /** How often another worker had to take the run over since a step was last settled. */
@@ -120,12 +123,13 @@ export function progressOf(history: readonly RunEvent[]): Progress {
   const steps = new Map<string, StepProgress>();
   const checks = new Map<number, { passed: boolean; at: string; reason: string | null }>();
   let settledAt = history[0]?.at ?? "";
-  let resolved = false;
+  let resolvedAt: string | null = null;
   let cancel: Progress["cancel"] = null;
   let ended: Progress["ended"] = null;
   let announcement: Progress["announcement"] = null;
   const notified = new Set<number>();
   let escalated = false;
+  let paged = false;
   let moved: Progress["moved"] = null;
   let takeovers = 0;
 
@@ -174,7 +178,7 @@ export function progressOf(history: readonly RunEvent[]): Progress {
         checks.set(event.check, { passed: event.passed, at: event.at, reason: event.reason ?? event.found ?? null });
         break;
       case "alert-resolved":
-        resolved = true;
+        resolvedAt ??= event.at;
         break;
       case "cancel-requested":
         cancel ??= { by: event.by, reason: event.reason };
@@ -184,9 +188,11 @@ export function progressOf(history: readonly RunEvent[]): Progress {
         break;
       case "notifying":
         notified.add(event.entry);
+        paged ||= event.ways.includes("pagerduty");
         break;
       case "escalated":
         escalated = true;
+        paged = true;
         break;
       case "told":
       case "not-told":
@@ -206,7 +212,20 @@ export function progressOf(history: readonly RunEvent[]): Progress {
         event satisfies never;
     }
   }
-  return { steps, checks, settledAt, resolved, cancel, ended, announcement, notified, escalated, moved, takeovers };
+  return {
+    steps,
+    checks,
+    settledAt,
+    resolvedAt,
+    cancel,
+    ended,
+    announcement,
+    notified,
+    escalated,
+    paged,
+    moved,
+    takeovers,
+  };
 }
 
 /** What the steps that are over have seen or reported, by their ids. */

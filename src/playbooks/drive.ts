@@ -199,7 +199,7 @@ async function beginMitigation(driven: Driven, step: ChangeStep, progress: Progr
   const started = progress.steps.get(step.id)?.started;
   const { afterMs = null, onResolved = false } = step.revert ?? {};
   // An alert that has resolved by now does not resolve once more.
-  const over = onResolved && progress.resolved ? clock.now() : Number.POSITIVE_INFINITY;
+  const over = onResolved && progress.resolvedAt !== null ? clock.now() : Number.POSITIVE_INFINITY;
   const revertAt = Math.min(over, afterMs === null ? Number.POSITIVE_INFINITY : clock.now() + afterMs);
   const began: Happening = {
     type: "mitigation-began",

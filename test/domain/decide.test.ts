@@ -931,6 +931,56 @@ const rows: readonly Row[] = [
     decided: end("resolved"),
   },
   {
+    name: "resolved before a change, when nobody but a mailbox was told, it does not measure",
+    playbook: verified,
+    past: [notifying(), resolved()],
+    decided: end("resolved", "before anything was changed"),
+  },
+  ...(
+    [
+      ["PagerDuty was told", notifying(0, ["email", "pagerduty"])],
+      ["an escalation was told", escalated()],
+    ] as const
+  ).flatMap(([told, happening]): Row[] => [
+    {
+      name: `resolved before a change, when ${told}, it measures`,
+      playbook: verified,
+      past: [happening, resolved()],
+      decided: { do: "verify", index: 0 },
+    },
+    {
+      name: `resolved before a change, when ${told}, and measured well, it ends resolved`,
+      playbook: verified,
+      past: [happening, resolved(), checked(true)],
+      decided: end("resolved", "and every check of the playbook holds"),
+    },
+    {
+      name: `resolved before a change, when ${told}, and not well yet, it measures again`,
+      playbook: verified,
+      past: [happening, 600, resolved(), checked(false)],
+      at: 601,
+      decided: wait("verification", 610),
+    },
+    {
+      name: `resolved before a change, when ${told}, and still bad in the end, it is ineffective`,
+      playbook: verified,
+      past: [happening, 600, resolved(), 660, checked(false)],
+      at: 660,
+      decided: end("ineffective", "the alert resolved before anything was changed, but"),
+    },
+    {
+      name: `resolved before a change, when ${told}, of a playbook that measures nothing, it ends resolved`,
+      past: [happening, resolved()],
+      decided: end("resolved", "before anything was changed"),
+    },
+    {
+      name: `resolved while it waits for approval, when ${told}, it voids the approval before it measures`,
+      playbook: { ...asking, verify: [check()] },
+      past: [planned(), requested(), happening, resolved()],
+      decided: { do: "void", approval: "a1", reason: expect.stringContaining("resolved") },
+    },
+  ]),
+  {
     name: "with on_resolved: finish it goes on before a change",
     playbook: playbook({ onResolved: "finish" }),
     past: [resolved()],

@@ -150,7 +150,7 @@ describe("progressOf", () => {
     );
     expect(progress.checks.get(0)).toEqual({ passed: true, at: timeAt(5), reason: null });
     expect(progress.checks.get(1)?.passed).toBe(false);
-    expect(progress.resolved).toBe(true);
+    expect(progress.resolvedAt).toBe(timeAt(5));
     expect(progress.cancel?.by).toBe("ann");
     expect(progress.ended?.outcome).toBe("cancelled");
   });

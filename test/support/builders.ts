@@ -236,11 +236,11 @@ export const happened = {
     by: "ann",
     reason: "it helps",
   }),
-  notifying: (entry = 0): Happening => ({
+  notifying: (entry = 0, ways: readonly string[] = ["email"]): Happening => ({
     type: "notifying",
     entry,
     contact: "monitoring",
-    ways: ["email"],
+    ways,
     reason: null,
   }),
   recoveryChecked: (passed = true): Happening => ({
