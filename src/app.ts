@@ -218,7 +218,7 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
     const requestRun = createRequestRun({
       playbooks: loaded.playbooks.map(({ playbook }) => playbook),
       targets: config.targets,
-      store: requests.create,
+      store: requests,
       hint: dispatch.hint,
       newId,
       now: Date.now,

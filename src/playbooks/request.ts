@@ -38,12 +38,17 @@ export interface RequestOptions {
   /** Those that are loaded, with distinct names. */
   readonly playbooks: readonly Playbook[];
   readonly targets: readonly Pick<Target, "name" | "postgres">[];
-  /** Stores the run, or finds the one that the key stands for; rejects where the store cannot be used. */
-  readonly store: (
-    run: NewRun & { readonly trigger: Extract<Trigger, { readonly kind: "request" }> },
-    requester: string,
-    idempotencyKey: string | null,
-  ) => Promise<{ readonly id: string; readonly created: boolean }>;
+  /** Rejects where it cannot be used. */
+  readonly store: {
+    /** Stores the run, or finds the one that the key stands for. */
+    create(
+      run: NewRun & { readonly trigger: Extract<Trigger, { readonly kind: "request" }> },
+      requester: string,
+      idempotencyKey: string | null,
+    ): Promise<{ readonly id: string; readonly created: boolean }>;
+    /** The run that the key stands for; null: none. */
+    known(requester: string, idempotencyKey: string): Promise<string | null>;
+  };
   /** Tells the queue, after the commit. */
   readonly hint: (runIds: readonly string[]) => void;
   readonly newId: () => string;
@@ -67,8 +72,6 @@ export function createRequestRun(options: RequestOptions): RequestRun {
         problems: [...(target.ok ? [] : target.problems), ...(inputs.ok ? [] : inputs.problems)],
       };
     }
-    const closed = wanted.dryRun ? null : whyNotNow(playbook, target.target, options);
-    if (closed !== null) return { kind: "invalid", problems: [{ field: "target", message: closed }] };
     const run = {
       id: options.newId(),
       playbook: playbook.name,
@@ -79,7 +82,15 @@ export function createRequestRun(options: RequestOptions): RequestRun {
       dryRun: wanted.dryRun,
       hold: wanted.dryRun ? null : holdOf(playbook),
     };
-    const { id, created } = await options.store(run, wanted.by, wanted.idempotencyKey);
+    const closed = wanted.dryRun ? null : whyNotNow(playbook, target.target, options);
+    if (closed !== null) {
+      // Asked again after the window, for example since the answer was lost: what was made in it is still the answer.
+      const { by, idempotencyKey: key } = wanted;
+      const before = key === null ? null : await options.store.known(by, key);
+      if (before !== null) return { kind: "known", id: before, run };
+      return { kind: "invalid", problems: [{ field: "target", message: closed }] };
+    }
+    const { id, created } = await options.store.create(run, wanted.by, wanted.idempotencyKey);
     if (created) {
       options.hint([id]);
       options.log.info(

@@ -14,11 +14,21 @@ export interface Requests {
     requester: string,
     idempotencyKey: string | null,
   ): Promise<{ readonly id: string; readonly created: boolean }>;
+  /** The run that this key of this requester made before; null: none. */
+  known(requester: string, idempotencyKey: string): Promise<string | null>;
   /** Asks a run to stop before its next change. */
   cancel(runId: string, by: string, reason: string): Promise<"cancelling" | "already-ended" | "not-found">;
 }
 
 export function createRequests(database: Database, now: () => number): Requests {
+  async function known(requester: string, idempotencyKey: string): Promise<string | null> {
+    const { rows } = await database.people.query<{ id: string }>(
+      "SELECT id FROM paramedic.runs WHERE requested_by = $1 AND idempotency_key = $2",
+      [requester, idempotencyKey],
+    );
+    return rows[0]?.id ?? null;
+  }
+
   return {
     create: async (run, requester, idempotencyKey) => {
       const first = firstEvent(run, new Date(now()).toISOString());
@@ -41,13 +51,11 @@ export function createRequests(database: Database, now: () => number): Requests 
       const row = rows[0];
       if (row) return row;
       // Another request with this key was committed between the check and the insert; now it can be seen.
-      const { rows: before } = await database.people.query<{ id: string }>(
-        "SELECT id FROM paramedic.runs WHERE requested_by = $1 AND idempotency_key = $2",
-        [requester, idempotencyKey],
-      );
-      if (!before[0]) throw new Error("a run was refused as a repetition of a request that cannot be found");
-      return { id: before[0].id, created: false };
+      const id = idempotencyKey === null ? null : await known(requester, idempotencyKey);
+      if (id === null) throw new Error("a run was refused as a repetition of a request that cannot be found");
+      return { id, created: false };
     },
+    known,
     cancel: (runId, by, reason) =>
       inTransaction(database.people, async (client) => {
         const told = await appendFromOutside(client, [{ runId, happening: { type: "cancel-requested", by, reason } }]);

@@ -164,10 +164,11 @@ test("a run that somebody asks for holds a page as well, and a dry run, which he
       }),
     ],
     targets: [],
-    store: createRequests(database, Date.now).create,
+    store: createRequests(database, Date.now),
     hint: () => {},
     now: Date.now,
     newId,
+    now: Date.now,
     log: { info: () => {} },
   });
   const wanted = { playbook: "asked", target: null, inputs: {}, reason: "a test", by: "api:night" };

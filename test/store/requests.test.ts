@@ -45,6 +45,13 @@ describe("a request", () => {
     }
   });
 
+  test("is found by the requester and the key, before another one is made", async () => {
+    const first = await store.requests.create(newRun(), "api:ann", "known");
+    expect(await store.requests.known("api:ann", "known")).toBe(first.id);
+    expect(await store.requests.known("api:bob", "known")).toBeNull();
+    expect(await store.requests.known("api:ann", "unknown")).toBeNull();
+  });
+
   test("that is sent many times at once makes one run", async () => {
     const doors = [store, sameStore(store.url)];
     for (let round = 0; round < 5; round++) {

@@ -170,7 +170,7 @@ export async function startApiServer(changes: Partial<ApiWorld> = {}): Promise<A
     requestRun: createRequestRun({
       playbooks: changes.playbooks ?? playbooks,
       targets: [{ name: "ward" }, { name: "clinic" }],
-      store: requests.create,
+      store: requests,
       hint,
       newId,
       now: Date.now,

@@ -159,7 +159,7 @@ export async function startSlackHouse(
       requestRun: createRequestRun({
         playbooks,
         targets: [{ name: "ward" }, { name: "clinic" }],
-        store: view.requests.create,
+        store: view.requests,
         hint,
         newId,
         now: Date.now,
