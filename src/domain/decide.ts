@@ -265,7 +265,8 @@ function advance(run: Run, progress: Progress, step: Step, now: number): Decisio
 function change(run: Run, progress: Progress, step: ChangeStep, at: StepProgress, now: number): Decision {
   if (at.state === "failed") return retryOr(at, now, { do: "plan", step });
   if (at.state === "pending") return { do: "plan", step };
-  const closed = step.tells || run.playbook.during !== "maintenance" ? null : whyClosed(run.maintenance ?? [], now);
+  const closed =
+    step.tells || run.playbook.during !== "maintenance" ? null : whyClosed(run.maintenance ?? [], now, step.timeoutMs);
   if (closed !== null) {
     return { do: "end", outcome: "refused", reason: `step '${step.id}' was not done: ${closed}` };
   }

@@ -1,5 +1,7 @@
 /** Maintenance windows, as `Sun 02:00-05:00 Europe/Berlin`: when changes that block others may be made. */
 
+import { formatDuration } from "./duration.ts";
+
 const dayNames: readonly string[] = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"];
 const minutesOfDay = 1_440;
 
@@ -35,12 +37,25 @@ export function openForMs(windows: readonly MaintenanceWindow[], now: number): n
   return Math.max(0, ...windows.map((window) => windowOpenForMs(window, now)));
 }
 
-/** Why a playbook that keeps to these windows changes nothing at `now`, for people; null where one is open. */
-export function whyClosed(windows: readonly MaintenanceWindow[], now: number): string | null {
-  if (openForMs(windows, now) > 0) return null;
-  return windows.length === 0
-    ? "the target has no maintenance window; give it one in the configuration (postgres.maintenance)"
-    : `no maintenance window is open (${windows.map(({ text }) => text).join("; ")})`;
+/**
+ * Why a playbook that keeps to these windows begins nothing at `now` that may take `neededMs`, for people; null where there
+ * is the time for it. Windows that follow each other without a gap are one.
+ */
+export function whyClosed(windows: readonly MaintenanceWindow[], now: number, neededMs = 0): string | null {
+  if (windows.length === 0) {
+    return "the target has no maintenance window; give it one in the configuration (postgres.maintenance)";
+  }
+  const known = windows.map(({ text }) => text).join("; ");
+  let leftMs = openForMs(windows, now);
+  if (leftMs === 0) return `no maintenance window is open (${known})`;
+  while (leftMs < neededMs) {
+    const moreMs = openForMs(windows, now + leftMs);
+    if (moreMs === 0) {
+      return `it may take ${formatDuration(neededMs)}, its timeout, and the maintenance window closes in ${formatDuration(leftMs)} (${known})`;
+    }
+    leftMs += moreMs;
+  }
+  return null;
 }
 
 function windowOpenForMs(window: MaintenanceWindow, now: number): number {

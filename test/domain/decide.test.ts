@@ -353,6 +353,22 @@ const rows: readonly Row[] = [
     decided: end("refused", "no maintenance window is open (Sun 02:00-05:00 UTC)"),
   },
   {
+    name: "nothing begins that may take longer than the maintenance window is open",
+    playbook: { ...two, during: "maintenance" },
+    past: [...doneUntil(50), 55, planned("d2", ["would change"], "second")],
+    at: 56,
+    run: { maintenance: windows("Mon 09:00-10:01 UTC") },
+    decided: end("refused", "it may take 5s, its timeout, and the maintenance window closes in 4s"),
+  },
+  {
+    name: "what has just the time until the maintenance window closes begins",
+    playbook: { ...two, during: "maintenance" },
+    past: [...doneUntil(50), 55, planned("d2", ["would change"], "second")],
+    at: 55,
+    run: { maintenance: windows("Mon 09:00-10:01 UTC") },
+    decided: { do: "apply", step: stepOf("second") },
+  },
+  {
     name: "where the target has no maintenance window it is refused",
     playbook: nightly,
     past: [planned()],

@@ -1,4 +1,4 @@
-import { openForMs, parseMaintenanceWindow } from "../../src/domain/maintenance-window.ts";
+import { openForMs, parseMaintenanceWindow, whyClosed } from "../../src/domain/maintenance-window.ts";
 
 function openMinutes(text: string, at: string): number {
   const window = parseMaintenanceWindow(text);
@@ -52,4 +52,16 @@ test.each([
   "Sun 02:00-05:00 Europe/Nowhere",
 ])("%j is no window", (text) => {
   expect(parseMaintenanceWindow(text)).toBeNull();
+});
+
+test.each([
+  ["Sun 02:00-05:00 UTC", "2026-11-22T04:00:00Z", 3_600_000, null],
+  ["Sun 02:00-05:00 UTC", "2026-11-22T04:00:01Z", 3_600_000, "closes in 3599s (Sun 02:00-05:00 UTC)"],
+  ["daily 00:00-24:00 UTC", "2026-11-22T23:59:00Z", 86_400_000, null],
+  ["daily 22:00-24:00 UTC", "2026-11-22T23:00:00Z", 7_200_000, "it may take 2h, its timeout, and"],
+])("in %s at %s there is the time for what takes %d ms, or it is said why not", (text, at, neededMs, why) => {
+  const windows = [parseMaintenanceWindow(text)].filter((window) => window !== null);
+  const told = whyClosed(windows, Date.parse(at), neededMs);
+  if (why === null) expect(told).toBeNull();
+  else expect(told).toContain(why);
 });
