@@ -168,7 +168,6 @@ test("a run that somebody asks for holds a page as well, and a dry run, which he
     hint: () => {},
     now: Date.now,
     newId,
-    now: Date.now,
     log: { info: () => {} },
   });
   const wanted = { playbook: "asked", target: null, inputs: {}, reason: "a test", by: "api:night" };
