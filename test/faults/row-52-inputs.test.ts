@@ -27,6 +27,10 @@ const data: readonly string[] = [
   "http.post body",
   "logs.errors patterns.[]",
   "notify.send text",
+  "report.send plots.[].title",
+  "report.send points.[]",
+  "report.send table.columns.[]",
+  "report.send table.rows.[].[]",
   "systemd.set-environment variables.{}",
 ];
 /** Names that select: one that nothing has is nothing to do. */
@@ -218,6 +222,23 @@ const services = [systemdService, redisService, djangoService];
     expect(house.slack.messages().length).toBeGreaterThan(0);
     expect(house.slack.messages().flatMap(({ blocks }) => liveMarkup({ text: "", blocks }))).toEqual([]);
   });
+
+  test.each(data.filter((place) => place.startsWith("report.send ")))(
+    "%s: it is told to whom the playbook names, and to nobody else",
+    async (name) => {
+      const { leaf } = free.find(({ place }) => place === name) as Place;
+      const action = house.actions.get("report.send");
+      if (action?.kind !== "change") throw new Error("Nothing reports.");
+      for (const payload of payloads) {
+        const parsed = action.input.safeParse(withAt(inputs["report.send"]?.[0], leaf, payload));
+        if (!parsed.success) continue;
+        const planned = await action.plan(parsed.data, contextFor(house.target));
+        if (planned.status !== "planned") throw new Error(`${JSON.stringify(payload)}: ${planned.reason}`);
+        const outcome = await action.apply(planned.plan, contextFor(house.target));
+        expect(outcome).toMatchObject({ status: "done", report: { contact: "people", ways: ["email"] } });
+      }
+    },
+  );
 
   test.each(languages)("%s: it is one parameter of one request that reads", async (name) => {
     const place = free.find((one) => one.place === name) as Place;

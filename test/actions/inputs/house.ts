@@ -59,7 +59,7 @@ export function workingInputs({ folder, queryId, backup }: Made): Readonly<Recor
     "django.warm-caches": [{}],
     "files.delete-old": [{ folder, pattern: "*.log", olderThanDays: 1, subfolders: false, atMost: 10 }],
     "files.disk-usage": [{ largest: 1 }],
-    "http.get": [{ path: "/status" }],
+    "http.get": [{ path: "/status", alsoStatus: [503] }],
     "http.post": [{ path: "/hooks/warm", body: { warm: true } }],
     "logs.errors": [{ sinceSeconds: 60, patterns: ["ERROR"], newest: 1 }],
     "notify.send": [{ text: "Hello.", channel: "#ops" }],
@@ -85,12 +85,25 @@ export function workingInputs({ folder, queryId, backup }: Made): Readonly<Recor
     "redis.delete-keys": [{ pattern: "sessions:*" }],
     "redis.round-trip": [{}],
     "redis.stats": [{ windowSeconds: 1 }],
+    "report.send": [
+      {
+        to: "people",
+        quiet: true,
+        points: ["All is well."],
+        table: { columns: ["page"], rows: [["/"]] },
+        plots: [{ title: "Responses", unit: "seconds", of: { ...seen, ...now, before: seen, change: 0 } }],
+      },
+    ],
     "systemd.journal": [{ unit, lines: 1, sinceStart: true }],
     "systemd.restart": [{ unit }],
     "systemd.set-environment": [{ unit, variables: { MODE: "well" }, until: "reboot" }],
     "systemd.status": [{ unit }],
   };
 }
+
+/** As `prometheus.range` sees it. */
+const seen = { average: 1, maximum: 1, values: [1] };
+const now = { endsAt: "2026-11-23T07:00:00.000Z", stepSeconds: 60 };
 
 interface Made {
   readonly folder: string;
@@ -153,6 +166,7 @@ export async function createHouse(): Promise<{ readonly house: House; readonly m
     prometheusUrl: web.url,
     ...units.settings,
     slack: { channels: ["#ops"], ...createSender(call) },
+    contacts: new Map([["people", ["email"]]]),
   });
   const house: House = {
     actions: new Map([...registry, [setEnvironment.name, setEnvironment]]),

@@ -6,9 +6,11 @@ import type { Action } from "../../../src/domain/action.ts";
 export interface Leaf {
   /** From the input on; `[]` stands for each element of a list, `{}` for each value of a record. */
   readonly path: readonly string[];
-  /** `text`: any string as far as its type goes. `key`: the names in a record. `closed`: numbers, choices, yes and no. */
+  /** `text`: any string as far as its type goes. `key`: the names in a record. `closed`: numbers, choices, yes and no, null. */
   readonly takes: "text" | "any" | "key" | "closed";
 }
+
+const closed: ReadonlySet<unknown> = new Set(["number", "integer", "boolean", "null"]);
 
 type Schema = { readonly [key: string]: unknown };
 
@@ -32,7 +34,7 @@ function within(schema: Schema, path: readonly string[]): readonly Leaf[] {
     return [each.find(({ takes }) => takes !== "closed") ?? { path, takes: "closed" }];
   }
   if (type === "string") return [{ path, takes: schema["enum"] ? "closed" : "text" }];
-  if (type === "number" || type === "integer" || type === "boolean") return [{ path, takes: "closed" }];
+  if (type !== undefined && [type].flat().every((one) => closed.has(one))) return [{ path, takes: "closed" }];
   // JSON of any shape.
   return [{ path, takes: "any" }];
 }
