@@ -13,10 +13,15 @@ interface Painter {
 }
 
 let painter: Promise<Painter> | null = null;
+let started: Promise<void> | null = null;
 
 /** The plot as a PNG. */
 export async function plotPng(plot: ReportPlot): Promise<Buffer> {
-  painter ??= openPainter();
+  // What could not be read is read again for the next picture.
+  painter ??= openPainter().catch((error: unknown) => {
+    painter = null;
+    throw error;
+  });
   const { paint } = await painter;
   // It takes about a tenth of a second, in which nothing else goes on.
   await letOthersGo();
@@ -31,7 +36,12 @@ async function openPainter(): Promise<Painter> {
     readFile(resolve("@resvg/resvg-wasm/index_bg.wasm")),
     readFile(resolve("@fontsource/inter/files/inter-latin-400-normal.woff2")),
   ]);
-  await initWasm(program);
+  // It is set up at most once in a process; a second time would be refused.
+  started ??= initWasm(program).catch((error: unknown) => {
+    started = null;
+    throw error;
+  });
+  await started;
   const font = { fontBuffers: [letters], defaultFontFamily: "Inter" };
   return {
     paint: (plot) => {
