@@ -59,13 +59,19 @@ export function isOver({ kind }: Stage): boolean {
 
 function endedHow(outcome: string, later: readonly RunEvent[]): keyof typeof texts {
   if (outcome === "fixed") return "fixed";
-  if (outcome === "nothing-to-do" || outcome === "resolved") return "passed";
+  // An alert that resolves is no measurement; what was announced is not made, which is all that is known then.
+  if (outcome === "resolved") return later.some(isMeasuredWell) ? "passed" : "called-off";
+  if (outcome === "nothing-to-do") return "passed";
   const isHandedOver = later.some(
     (event) => event.type === "escalated" && (event.topic ?? "handed-over") === "handed-over",
   );
   const wasTouched = later.some(isChangeBegun);
   if (wasTouched) return "in-vain";
   return isHandedOver ? "not-made" : "called-off";
+}
+
+function isMeasuredWell(event: RunEvent): boolean {
+  return event.type === "verification-checked" && event.passed;
 }
 
 const made = "The change was made. We measure whether it helps.";

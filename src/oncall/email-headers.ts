@@ -62,7 +62,17 @@ export function titleOf(notice: Notice): string {
   return oneLine(`${what}: ${target === null ? playbook : `${playbook} on ${target}`}`, longestTitle);
 }
 
-function standing({ kind, outcome }: Notice): string {
+/** Whether nothing says that it is over but the alert, which resolved before anything was changed. */
+export function isUnmeasured({ kind, outcome, story }: Notice): boolean {
+  const isMeasured = story.some(
+    (event) => event.type === "recovered" || (event.type === "verification-checked" && event.passed),
+  );
+  return kind === "recovered" && outcome === "resolved" && !isMeasured;
+}
+
+function standing(notice: Notice): string {
+  const { kind, outcome } = notice;
+  if (isUnmeasured(notice)) return "alert resolved";
   const words: Readonly<Record<Notice["kind"], string>> = {
     firing: "firing",
     held: "not fixed yet",

@@ -2,7 +2,7 @@
 
 import type { Labels } from "../domain/alert.ts";
 import type { Telling } from "../domain/story.ts";
-import { titleOf } from "./email-headers.ts";
+import { isUnmeasured, titleOf } from "./email-headers.ts";
 import { firingOf } from "./firing.ts";
 import { foundIn } from "./found.ts";
 import { oneLine } from "./one-line.ts";
@@ -53,7 +53,9 @@ export function mailContent(notice: Notice): MailContent {
   ];
   return {
     title: titleOf(notice),
-    opening: opening(notice),
+    opening: isUnmeasured(notice)
+      ? "The alert that you were told of has resolved. Nothing was changed, and nothing was measured."
+      : opening(notice),
     facts: facts.flatMap(([name, value]) => (value ? [[name, oneLine(value, longestValue)] as const] : [])),
     url: notice.url,
     question: questionOf(notice),

@@ -211,7 +211,7 @@ function simulate(of: Playbook, dryRun: boolean, numbers: readonly number[]): Si
         happen(happened.mitigationBegan(decision.step.id));
         break;
       case "notify":
-        happen(happened.notifying(decision.entry));
+        happen(happened.notifying(decision.entry, draw(["email"], ["pagerduty"])));
         break;
       default:
         decision satisfies never;
@@ -316,6 +316,15 @@ describe("decide, for any legal history", () => {
           .some((event) => event.type === "step-probed" && event.answer === "not-applied");
         expect(knownToHaveFailed || probedNotApplied).toBe(true);
       }
+    });
+  });
+
+  test("no run to which somebody was called ends resolved without a measurement, where one can be made", () => {
+    always(({ playbook: of, history }) => {
+      const ended = history.at(-1);
+      const called = history.some((event) => event.type === "notifying" && event.ways.includes("pagerduty"));
+      if (!called || ended?.type !== "ended" || ended.outcome !== "resolved") return;
+      for (const index of of.verify.keys()) expect(progressOf(history).checks.get(index)?.passed).toBe(true);
     });
   });
 

@@ -185,6 +185,21 @@ test("HTML says the same, and a link is ours or not there", () => {
   expect(mailHtml(mailContent(noticeOf({ url: null })))).not.toContain("href");
 });
 
+test("an alert that resolved by itself is told as recovered only where that was measured", () => {
+  const mailAfter = (...past: readonly Happening[]) => {
+    const subject = subjectAfter(1, happened.resolved(), ...past, happened.ended("resolved"));
+    const notice = furtherNotice(noticeAbout(messageOf({ topic: "notify" }), subject, 1), "recovered", subject);
+    return `${mailHeaders(notice, from).subject}\n${mailContent(notice).opening}`;
+  };
+  expect(mailAfter()).toBe(
+    "[critical] alert resolved: database-overload on youtility3\n" +
+      "The alert that you were told of has resolved. Nothing was changed, and nothing was measured.",
+  );
+  expect(mailAfter(happened.checked(true))).toBe(
+    "[critical] recovered: database-overload on youtility3\nWhat you were told of is over.",
+  );
+});
+
 test("what has recovered says why it is over, and no longer how to acknowledge", () => {
   const subject = subjectAfter(1, happened.escalated(), happened.ended("ineffective"), 9, happened.recovered());
   const notice = furtherNotice(noticeAbout(messageOf(), subject, 2), "recovered", subject);

@@ -327,6 +327,42 @@ describe("people who were told while the run went on, which then ended without a
     },
   );
 
+  test.each(["held", "approval-unasked"] as const)(
+    "%s, then the alert resolves and nothing is well: the run is handed over, and the page stays until it is",
+    async (topic) => {
+      const run = await told(topic);
+      await resolve();
+      await until(async () => (await oncall.spine.settle(run)).outcome === "ineffective", { what: "the run to end" });
+      expect((await happened(run, "ended"))[0]).toMatchObject({
+        reason: expect.stringContaining("the alert resolved before anything was changed, but what is measured does not"),
+      });
+      await look();
+      expect(oncall.pagerDuty.open(routingKey).size).toBe(1);
+      expect(oncall.pagerDuty.requests.map(({ body }) => body?.["event_action"])).not.toContain("resolve");
+      oncall.spine.patient.sick = false;
+      await later();
+      // A desk that tells of the hand-over has it meanwhile.
+      const isRecovered = async () => {
+        await look();
+        return (await happened(run, "recovered")).length === 1;
+      };
+      await until(isRecovered, { what: "the recovery" });
+      await until(() => oncall.pagerDuty.open(routingKey).size === 0, { what: "the page to be resolved" });
+    },
+  );
+
+  test.each(["held", "approval-unasked"] as const)(
+    "%s, then the alert resolves and all is well: measured, resolved, let go",
+    async (topic) => {
+      const run = await told(topic);
+      oncall.spine.patient.sick = false;
+      await resolve();
+      await until(async () => (await oncall.spine.settle(run)).outcome === "resolved", { what: "the run to end" });
+      expect(await happened(run, "verification-checked")).toMatchObject([{ passed: true }]);
+      await until(() => oncall.pagerDuty.open(routingKey).size === 0, { what: "the page to be resolved" });
+    },
+  );
+
   test("nothing is measured while such a run still goes on", async () => {
     const run = await told("held");
     oncall.spine.patient.sick = false;

@@ -103,6 +103,17 @@ test("what was called off before anything was changed is closed, and what people
   ]);
 });
 
+test("that the alert resolved before a change is told as a measurement only where one was made", async () => {
+  const off = [...planned, 3, happened.resolved(), happened.ended("resolved")];
+  const measured = [...planned, 3, happened.resolved(), happened.checked(true), happened.ended("resolved")];
+  await through(statuspage(), subjectAfter(...planned), subjectAfter(...off));
+  await through(statuspage(), subjectAfter(...planned), subjectAfter(...measured));
+  expect(double.entries.map(({ updates }) => updates.at(-1))).toEqual([
+    { status: "resolved", body: "The trouble has passed." },
+    { status: "resolved", body: "This was called off; nothing was changed." },
+  ]);
+});
+
 test("only the newest is shown, and what was over before it could be shown is not shown at all", async () => {
   await through(statuspage(), subjectAfter(...inVain));
   expect(shown()).toEqual([["investigating", "investigating"]]);
