@@ -1,7 +1,9 @@
 /** The part of `app.ts` in which those parts meet that ask and tell people: Slack, e-mail, PagerDuty, the status page. No logic. */
 
+import type { ApiWorld } from "./api/world.ts";
 import type { Config } from "./config/config.ts";
 import { whyNotApprover } from "./domain/approver.ts";
+import { deadlineOf } from "./domain/deadline.ts";
 import type { Playbook } from "./domain/playbook.ts";
 import { startRounds } from "./domain/rounds.ts";
 import type { Announcements } from "./domain/run.ts";
@@ -27,7 +29,7 @@ import { createSlackWeb } from "./oncall/slack/web.ts";
 import type { WebCall } from "./oncall/slack/web-call.ts";
 import type { SlackWorld } from "./oncall/slack/world.ts";
 import { createStatusPage } from "./oncall/status-page.ts";
-import { mayStillApprove } from "./oncall/still-approve.ts";
+import { mayStillApprove, type StillApprove, whyMayNot } from "./oncall/still-approve.ts";
 import { escalateUnasked } from "./oncall/unasked.ts";
 import type { Message } from "./oncall/way.ts";
 import { lookForRecoveries } from "./playbooks/recover.ts";
@@ -96,18 +98,33 @@ export function announcementsOf(config: Config): Announcements | null {
   return places.length === 0 ? null : { places, leadMs: config.announcements.leadMs };
 }
 
+/** How long Slack is asked for the groups of somebody who approves with a token. */
+const lookUpWithinMs = 5_000;
+
+/** What the API asks about those who approve with a token. */
+export function whyNotByToken(config: Config, slack: SlackParts | null): ApiWorld["whyNotApprover"] {
+  const people = approversOf(config, slack);
+  return async ({ who }, sets) => {
+    const deadline = deadlineOf([], lookUpWithinMs);
+    return whyMayNot(people, who, sets, deadline.signal).finally(deadline.release);
+  };
+}
+
+function approversOf(config: Config, slack: SlackParts | null): StillApprove {
+  return {
+    tokens: new Map(config.api.tokens.map((token) => [token.name, token])),
+    find: slack ? (user, signal) => slack.people.find(user, { fresh: true }, signal) : null,
+    whyNot: (person, sets) => whyNotApprover(person, sets, config.approvers),
+  };
+}
+
 /** What driving a run asks about people. */
 export function peopleOf(
   config: Config,
   slack: SlackParts | null,
 ): Pick<World, "mayStillApprove" | "waysOf" | "announcements"> {
-  const tokens = new Map(config.api.tokens.map(({ name, role }) => [name, role]));
   return {
-    mayStillApprove: mayStillApprove({
-      tokens,
-      find: slack ? (user, signal) => slack.people.find(user, { fresh: true }, signal) : null,
-      whyNot: (person, sets) => whyNotApprover(person, sets, config.approvers),
-    }),
+    mayStillApprove: mayStillApprove(approversOf(config, slack)),
     waysOf: (contact) => {
       const configured = config.contacts.get(contact);
       return configured ? waysOf(configured) : [];

@@ -14,12 +14,14 @@ import {
   peopleOf,
   type SlackParts,
   startTelling,
+  whyNotByToken,
 } from "./app-people.ts";
 import type { Config } from "./config/config.ts";
 import { type Outline, outlineOf } from "./config/outline.ts";
 import { isPausedByFile } from "./config/pause-file.ts";
+import { formatProblem } from "./config/problems.ts";
 import type { ActionRegistry } from "./domain/action.ts";
-import { whyNotApprover } from "./domain/approver.ts";
+import { namesOfPeople } from "./domain/approver.ts";
 import { startRounds } from "./domain/rounds.ts";
 import { startHttpServer } from "./http/server.ts";
 import { newId } from "./ids.ts";
@@ -102,7 +104,7 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
   const { log } = options;
   const slack = openSlack(config);
   const playbookWorld = playbookWorldOf(config, slack, options.actions);
-  const loaded = await loadAll(config.playbooks, playbookWorld);
+  const loaded = await loadAll(config, playbookWorld);
   for (const line of loaded.warnings)
     log.warn({ problem: line }, "a playbook has something that its author should know");
   if (loaded.problems.length > 0) throw new StartRefused(loaded.problems);
@@ -129,7 +131,7 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
 
     const metrics = createMetrics({ version });
     const due = createDue(database);
-    const approvals = createApprovals(database);
+    const approvals = createApprovals(database, namesOfPeople(config.api.tokens));
     const reads = createReads(database);
     const escalations = createEscalations(database, newId);
     const outbox = createOutbox(database);
@@ -249,8 +251,7 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
       playbooks: loaded.playbooks.map(({ playbook }) => playbook),
       playbookOf: async (hash) => (await library(hash))?.playbook ?? null,
       requestRun,
-      whyNotApprover: ({ who, role }, approvers) =>
-        whyNotApprover({ who, role, groups: [] }, approvers, config.approvers),
+      whyNotApprover: whyNotByToken(config, slack),
       store: { ...reads, requests, approvals, escalations, switches, mitigations },
       hint: dispatch.hint,
       newId,
@@ -402,7 +403,7 @@ function startDriving(parts: {
 export async function checkPlaybooks(
   outline: Outline,
 ): Promise<{ readonly problems: readonly string[]; readonly warnings: readonly string[]; readonly playbooks: number }> {
-  const { problems, warnings, playbooks } = await loadAll(outline.playbooks, {
+  const { problems, warnings, playbooks } = await loadAll(outline, {
     actions: createActions({ prometheusUrl: null, contacts: new Map(outline.contacts.map((name) => [name, []])) }),
     ...outline,
   });
@@ -438,21 +439,23 @@ function playbookWorldOf(config: Config, slack: SlackParts | null, actions?: Act
 }
 
 async function loadAll(
-  path: string,
+  from: Pick<Outline, "playbooks" | "warningsForTwo">,
   world: PlaybookWorld,
 ): Promise<{
   readonly playbooks: readonly LoadedPlaybook[];
   readonly problems: readonly string[];
   readonly warnings: readonly string[];
 }> {
-  const folder = await readPlaybookFolder(path);
+  const folder = await readPlaybookFolder(from.playbooks);
   const loaded = loadPlaybooks(folder.files, world);
   const all = [...folder.problems, ...loaded.problems];
   const lines = (severity: "error" | "warning") =>
     all
       .filter((problem) => problem.severity === severity)
       .map(({ file, line, message }) => `${file}:${line}: ${message}`);
-  return { playbooks: loaded.playbooks, problems: lines("error"), warnings: lines("warning") };
+  const twoAsked = loaded.playbooks.some(({ playbook }) => (playbook.approvals.atLeast ?? 1) >= 2);
+  const warnings = [...(twoAsked ? from.warningsForTwo.map(formatProblem) : []), ...lines("warning")];
+  return { playbooks: loaded.playbooks, problems: lines("error"), warnings };
 }
 
 /** Closes all, each in its turn; what cannot be closed is said and left behind. */

@@ -35,7 +35,7 @@ export function approvalRoutes(world: ApiWorld, readBody: ReadBody): readonly Ro
     if (!isId(id)) return refusal(noSuchApproval);
     const { decision, digest, reason = null } = read.value;
     const asked = await approvals.find(id);
-    const whyNot = asked && decision === "approve" ? world.whyNotApprover(caller, asked.approvers) : null;
+    const whyNot = asked && decision === "approve" ? await world.whyNotApprover(caller, asked.approvers) : null;
     if (whyNot !== null) {
       await approvals.refuse(id, caller.who, whyNot);
       world.log.warn({ who: caller.who, approval: id, why: whyNot }, "An answer to an approval was refused");

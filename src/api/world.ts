@@ -156,7 +156,7 @@ export interface ApiWorld {
   /** The gate for runs that people ask for. */
   readonly requestRun: RequestRun;
   /** Why this caller may not approve what asks for all of these sets of approvers; null: they may. */
-  readonly whyNotApprover: (caller: Caller, approvers: readonly string[]) => string | null;
+  readonly whyNotApprover: (caller: Caller, approvers: readonly string[]) => Promise<string | null>;
   readonly store: ApiStore;
   /** Tells the queue that these runs are due. Returns at once and never throws. */
   readonly hint: (runIds: readonly string[]) => void;

@@ -21,7 +21,7 @@ export function approverWarnings(raw: unknown): readonly Finding[] {
   return entries(at(raw, "approvers")).flatMap(([name, set]) =>
     (["users", "groups"] as const).flatMap((key) =>
       list(at(set, key)).flatMap((id, index) => {
-        if (mayApproveInSlack(raw, key, id)) return [];
+        if (mayApproveInSlack(raw, key, id) || mayApproveByToken(raw, id)) return [];
         const message =
           at(raw, "slack") === undefined
             ? "can decide nothing without the section `slack`"
@@ -56,7 +56,7 @@ function emptySetProblem(raw: unknown, name: string, set: unknown): readonly Fin
   const users = list(at(set, "users"));
   const groups = list(at(set, "groups"));
   if (list(at(set, "tokens")).length > 0 || users.length + groups.length === 0) return [];
-  if (users.some((id) => mayApproveInSlack(raw, "users", id))) return [];
+  if (users.some((id) => mayApproveInSlack(raw, "users", id) || mayApproveByToken(raw, id))) return [];
   if (groups.some((id) => mayApproveInSlack(raw, "groups", id))) return [];
   const message =
     "nobody in this set may approve: give them the role approver in slack.users or slack.groups, or name a token";
@@ -76,7 +76,13 @@ function demandProblems(raw: unknown, target: string, demands: unknown): readonl
   const needed = Math.max(
     ...[at(demands, "atLeast"), at(raw, "approvals", "atLeast"), 1].filter((n) => typeof n === "number"),
   );
-  const people = list(at(set, "users")).length + list(at(set, "tokens")).length;
+  const tokens = list(at(raw, "api", "tokens"));
+  const personOf = (name: unknown) =>
+    at(
+      tokens.find((one) => at(one, "name") === name),
+      "slack",
+    ) ?? `token ${name}`;
+  const people = new Set([...list(at(set, "users")), ...list(at(set, "tokens")).map(personOf)]).size;
   if (list(at(set, "groups")).length > 0 || people >= needed) return [];
   return [{ path, message: `${needed} people must approve, and '${by}' has only ${people}` }];
 }
@@ -85,6 +91,10 @@ function demandProblems(raw: unknown, target: string, demands: unknown): readonl
 function mayApproveInSlack(raw: unknown, key: "users" | "groups", id: unknown): boolean {
   if (typeof id === "string" && mayApprove(at(raw, "slack", key, id))) return true;
   return someone(raw, "groups") || (key === "groups" && someone(raw, "users"));
+}
+
+function mayApproveByToken(raw: unknown, user: unknown): boolean {
+  return list(at(raw, "api", "tokens")).some((token) => at(token, "slack") === user && mayApprove(at(token, "role")));
 }
 
 function someone(raw: unknown, key: "users" | "groups"): boolean {

@@ -2,6 +2,7 @@
 
 import { resolve } from "node:path";
 
+import { byBothDoors } from "../domain/approver.ts";
 import type { Config, Contact, SlackConfig, StatusPageConfig } from "./config.ts";
 import type { Overrides } from "./overrides.ts";
 import type { Problem } from "./problems.ts";
@@ -17,8 +18,10 @@ export function build(parts: {
   readonly overrides: Overrides;
   readonly secrets: readonly string[];
   readonly warnings: readonly Problem[];
+  readonly warningsForTwo: readonly Problem[];
 }): Config {
-  const { file, folder, env, parsed, overrides, secrets, warnings } = parts;
+  const { file, folder, env, parsed, overrides, secrets, warnings, warningsForTwo } = parts;
+  const tokens = parsed.api.tokens.map((token) => ({ ...token, slack: token.slack ?? null }));
   const stateDir = resolve(folder, parsed.stateDir);
   return {
     file,
@@ -28,7 +31,7 @@ export function build(parts: {
     database: overrides.database ? { url: overrides.database } : (parsed.database ?? null),
     redis: overrides.redis ? { url: overrides.redis } : (parsed.redis ?? null),
     alertmanager: parsed.alertmanager,
-    api: parsed.api,
+    api: { tokens },
     playbooks: resolve(folder, parsed.playbooks),
     targets: Object.entries(parsed.targets).map(([name, target]) => buildTarget(name, target)),
     escalation: new Map(
@@ -43,9 +46,9 @@ export function build(parts: {
       escalateAfterMs: parsed.approvals.escalateAfter,
     },
     approvers: new Map(
-      Object.entries(parsed.approvers).map(([name, { users = [], groups = [], tokens = [] }]) => [
+      Object.entries(parsed.approvers).map(([name, { users = [], groups = [], tokens: named = [] }]) => [
         name,
-        { name, users, groups, tokens },
+        byBothDoors({ name, users, groups, tokens: named }, tokens),
       ]),
     ),
     contacts: new Map(Object.entries(parsed.contacts).map(([name, contact]) => [name, buildContact(contact)])),
@@ -74,6 +77,7 @@ export function build(parts: {
     systemBusAddress: env["DBUS_SYSTEM_BUS_ADDRESS"] || null,
     secrets,
     warnings,
+    warningsForTwo,
   };
 }
 

@@ -71,6 +71,8 @@ export interface Config {
   readonly secrets: readonly string[];
   /** What is accepted but will not do what somebody may expect; to be logged at start. */
   readonly warnings: readonly Problem[];
+  /** The same, but only where a playbook asks for the approval of two people. */
+  readonly warningsForTwo: readonly Problem[];
 }
 
 /** A token of the REST API. The name is what the history says about who did something. */
@@ -78,6 +80,8 @@ export interface ApiToken {
   readonly name: string;
   readonly role: Role;
   readonly secret: Secret;
+  /** The Slack user whose it is; null: it is a person of its own. */
+  readonly slack: string | null;
 }
 
 /** One level of an escalation policy: who is told, by which ways, how long after the escalation began. */

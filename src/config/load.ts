@@ -12,7 +12,7 @@ import { readOverrides } from "./overrides.ts";
 import { type Finding, findingsOf, locate, type Problem } from "./problems.ts";
 import { configSchema } from "./schema.ts";
 import { createSecretField } from "./secret-field.ts";
-import { warningsOf } from "./warnings.ts";
+import { asksForTwo, warningsForTwoOf, warningsOf } from "./warnings.ts";
 
 type Env = Readonly<Record<string, string | undefined>>;
 
@@ -59,7 +59,9 @@ export function loadConfig(options: {
   }
 
   const warnings = locate(name, document, lines, warningsOf(raw, parsed.data));
-  return { config: build({ file, folder, env, parsed: parsed.data, overrides, secrets: [...values], warnings }) };
+  const warningsForTwo = asksForTwo(parsed.data) ? [] : locate(name, document, lines, warningsForTwoOf(parsed.data));
+  const parts = { file, folder, env, parsed: parsed.data, overrides, secrets: [...values], warnings, warningsForTwo };
+  return { config: build(parts) };
 }
 
 function readYaml(

@@ -4,6 +4,7 @@ import { resolve } from "node:path";
 
 import type { Target } from "../domain/target.ts";
 import type { Config } from "./config.ts";
+import type { Problem } from "./problems.ts";
 import { at, entries, isMap } from "./raw.ts";
 
 /** What is needed of a configuration to check playbooks. */
@@ -18,6 +19,8 @@ export interface Outline {
   readonly approvers: readonly string[];
   /** Whether there is any place where changes are announced. */
   readonly announces: boolean;
+  /** Warnings about the configuration that only matter where a playbook asks for the approval of two people. */
+  readonly warningsForTwo: readonly Problem[];
 }
 
 /** The outline of a configuration that is in order. */
@@ -29,6 +32,7 @@ export function outlineOf(config: Config): Outline {
     contacts: [...config.contacts.keys()],
     approvers: [...config.approvers.keys()],
     announces: config.announcements.slack !== null || config.statusPage !== null,
+    warningsForTwo: config.warningsForTwo,
   };
 }
 
@@ -55,5 +59,6 @@ export function outlineOfWrong(raw: unknown, folder: string): Outline | null {
     contacts: namesOf(contacts),
     approvers: namesOf(approvers),
     announces: isMap(at(raw, "slack")) || isMap(at(raw, "statusPage")),
+    warningsForTwo: [],
   };
 }

@@ -106,7 +106,7 @@ export function configSchema(secret: SecretField) {
       api: z
         .strictObject({
           tokens: z
-            .array(z.strictObject({ name: ownName, role, secret: token }), {
+            .array(z.strictObject({ name: ownName, role, secret: token, slack: slackUser.optional() }), {
               error: "must be a list of tokens",
             })
             .default([]),

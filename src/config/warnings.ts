@@ -1,6 +1,7 @@
 /** What is accepted but will not do what somebody may expect of it. */
 
 import { formatDuration } from "../domain/duration.ts";
+import { isAllowed } from "../domain/role.ts";
 import { anybodyInSlack, approverWarnings } from "./approver-checks.ts";
 import { unclearNetwork } from "./http-schema.ts";
 import type { Finding } from "./problems.ts";
@@ -17,11 +18,28 @@ export function warningsOf(raw: unknown, parsed: ParsedConfig): readonly Finding
     ...approverWarnings(raw),
     ...announcementWarnings(raw, parsed),
     ...approvalWarnings(raw, parsed),
+    ...(asksForTwo(parsed) ? warningsForTwoOf(parsed) : []),
     ...networkWarnings(parsed),
     ...(parsed.slack && !anybodyInSlack(raw)
       ? [{ path: ["slack"], message: "nobody may approve in Slack: users and groups give nobody the role approver" }]
       : []),
   ];
+}
+
+/** Whether the configuration itself asks for the approval of two people anywhere. */
+export function asksForTwo({ approvals, targets }: ParsedConfig): boolean {
+  return approvals.atLeast >= 2 || Object.values(targets).some((target) => (target.approvals?.atLeast ?? 1) >= 2);
+}
+
+/** What matters only where two people must approve. */
+export function warningsForTwoOf(parsed: ParsedConfig): readonly Finding[] {
+  const nameless = parsed.api.tokens.filter(({ role, slack }) => isAllowed(role, "approver") && slack === undefined);
+  if (parsed.slack === undefined || nameless.length === 0) return [];
+  const names = nameless.map(({ name }) => name).join(", ");
+  const message =
+    `where two people must approve, whoever answers with ${names} and in Slack counts as two: ` +
+    "say whose a token is, as in slack: U024BE7LH, or give it no role above operator";
+  return [{ path: ["api", "tokens", parsed.api.tokens.indexOf(nameless[0] as (typeof nameless)[number])], message }];
 }
 
 /** Ways that lead nowhere, since what they need is not configured. */

@@ -42,13 +42,41 @@ export function whyNotApprover(
 function isIn(person: Person, set: ApproverSet | undefined): boolean {
   if (!set) return false;
   const [kind, id = ""] = split(person.who);
-  if (kind === "api") return set.tokens.includes(id);
-  return set.users.includes(id) || set.groups.some((group) => person.groups.includes(group));
+  const named = kind === "api" ? set.tokens : set.users;
+  return named.includes(id) || set.groups.some((group) => person.groups.includes(group));
 }
 
 function split(who: string): readonly [string, string] {
   const colon = who.indexOf(":");
   return [who.slice(0, colon), who.slice(colon + 1)];
+}
+
+/** Every name by which histories know the person that one of them calls `who`; that one is among them. */
+export type NamesOf = (who: string) => readonly string[];
+
+/** A token of the REST API and the Slack user whose it is; null: it names nobody, and is a person of its own. */
+export interface PersonalToken {
+  readonly name: string;
+  readonly slack: string | null;
+}
+
+/** People by both doors: a token that names its Slack user is that user. */
+export function namesOfPeople(tokens: readonly PersonalToken[]): NamesOf {
+  const personOf = new Map<string, string>(
+    tokens.flatMap(({ name, slack }) => (slack === null ? [] : [[`api:${name}`, `slack:${slack}`] as const])),
+  );
+  return (who) => {
+    const person = personOf.get(who) ?? who;
+    return [person, ...[...personOf].filter(([, one]) => one === person).map(([token]) => token)];
+  };
+}
+
+/** The set with the Slack users of its tokens and the tokens of its Slack users: whoever is in it is so by both doors. */
+export function byBothDoors(set: ApproverSet, tokens: readonly PersonalToken[]): ApproverSet {
+  const own = tokens.filter(({ name, slack }) => set.tokens.includes(name) && slack !== null);
+  const users = [...new Set([...set.users, ...own.flatMap(({ slack }) => slack ?? [])])];
+  const theirs = tokens.filter(({ slack }) => slack !== null && users.includes(slack)).map(({ name }) => name);
+  return { ...set, users, tokens: [...new Set([...set.tokens, ...theirs])] };
 }
 
 /** What an approval must be: the strictest of the configuration's defaults, the playbook's demands and the target's. */

@@ -1,12 +1,12 @@
-/** Looks up again, before an approved plan is applied, whether those who approved it may still do so. */
+/** Looks up whether somebody may approve, and before an approved plan is applied whether those who approved it still may. */
 
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Person } from "../domain/approver.ts";
 import type { Role } from "../domain/role.ts";
 
 export interface StillApprove {
-  /** The roles of the REST API's tokens, by name. */
-  readonly tokens: ReadonlyMap<string, Role>;
+  /** The REST API's tokens by name: their roles, and the Slack user whose each is; null: nobody's. */
+  readonly tokens: ReadonlyMap<string, { readonly role: Role; readonly slack: string | null }>;
   /** Who a Slack user is now; null where no Slack is configured. */
   readonly find:
     | ((
@@ -32,7 +32,7 @@ const tryAgainAfterMs: readonly number[] = [500, 2_000];
 export function mayStillApprove(parts: StillApprove): MayStillApprove {
   return async (by, approvers, signal) => {
     for (const who of by) {
-      const reason = await whyNot(parts, who, approvers, signal);
+      const reason = await whyMayNot(parts, who, approvers, signal);
       if (reason !== null) return { allowed: false, reason: `${who} ${reason}` };
     }
     return { allowed: true, reason: null };
@@ -40,23 +40,32 @@ export function mayStillApprove(parts: StillApprove): MayStillApprove {
 }
 
 /** The end of a sentence that begins with who it is; null: they may. */
-async function whyNot(
+export async function whyMayNot(
   parts: StillApprove,
   who: string,
   approvers: readonly string[],
   signal: AbortSignal,
 ): Promise<string | null> {
   if (who.startsWith("api:")) {
-    const role = parts.tokens.get(who.slice("api:".length)) ?? null;
-    return parts.whyNot({ who, role, groups: [] }, approvers);
+    const { role = null, slack = null } = parts.tokens.get(who.slice("api:".length)) ?? {};
+    const why = parts.whyNot({ who, role, groups: [] }, approvers);
+    if (why === null || slack === null || !parts.find) return why;
+    const found = await lookUp(parts.find, slack, signal);
+    if (found.ok) return parts.whyNot({ who, role, groups: found.person.groups }, approvers);
+    return found.refused ? found.reason : `${why}, as far as it is known: ${found.reason}`;
   }
   if (!parts.find || !who.startsWith("slack:")) return "cannot be looked up here: the configuration has no Slack";
+  const found = await lookUp(parts.find, who.slice("slack:".length), signal);
+  if (found.ok) return parts.whyNot(found.person, approvers);
+  return found.refused ? found.reason : `cannot be looked up any more: ${found.reason}`;
+}
+
+async function lookUp(find: NonNullable<StillApprove["find"]>, user: string, signal: AbortSignal) {
   for (let tries = 0; ; tries++) {
-    const found = await parts.find(who.slice("slack:".length), signal);
-    if (found.ok) return parts.whyNot(found.person, approvers);
-    if (found.refused) return found.reason;
+    const found = await find(user, signal);
+    if (found.ok || found.refused) return found;
     const delay = found.retryable && !signal.aborted ? tryAgainAfterMs[tries] : undefined;
-    if (delay === undefined) return `cannot be looked up any more: ${found.reason}`;
+    if (delay === undefined) return found;
     await sleep(delay, undefined, { signal }).catch(() => undefined);
   }
 }

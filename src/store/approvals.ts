@@ -2,6 +2,7 @@
 
 import type pg from "pg";
 import type { Answer, Answered, Approval, ApprovalDecision, ApprovalState, RefusedAnswer } from "../domain/approval.ts";
+import type { NamesOf } from "../domain/approver.ts";
 import type { AskReason } from "../domain/event.ts";
 import { type Database, inTransaction } from "./connect.ts";
 import { appendFromOutside } from "./outside.ts";
@@ -23,10 +24,11 @@ export interface Approvals {
   pending(): Promise<number>;
 }
 
-export function createApprovals(database: Database): Approvals {
+/** `namesOf`: who is one person, however they answer; where it is left out, everybody has one name. */
+export function createApprovals(database: Database, namesOf: NamesOf = (who) => [who]): Approvals {
   const { people } = database;
   return {
-    answer: (answer) => inTransaction(people, (client) => decideOnce(client, answer)),
+    answer: (answer) => inTransaction(people, (client) => decideOnce(client, answer, namesOf(answer.by))),
     refuse: (approval, by, reason) => inTransaction(people, (client) => recordRefusal(client, approval, by, reason)),
     find: async (id) => {
       const { rows } = await people.query<ApprovalRow>(`${selectSql} WHERE a.id = $1`, [id]);
@@ -60,7 +62,7 @@ export function createApprovals(database: Database): Approvals {
   };
 }
 
-async function decideOnce(client: pg.PoolClient, answer: Answer): Promise<Answered> {
+async function decideOnce(client: pg.PoolClient, answer: Answer, names: readonly string[]): Promise<Answered> {
   // The run's row first: its worker locks in the same order.
   await client.query(
     "SELECT FROM paramedic.runs WHERE id = (SELECT run_id FROM paramedic.approvals WHERE id = $1) FOR NO KEY UPDATE",
@@ -72,13 +74,14 @@ async function decideOnce(client: pg.PoolClient, answer: Answer): Promise<Answer
     answer.by,
     answer.decision,
     answer.reason,
+    names,
   ]);
   const { rows } = await client.query<ApprovalRow>(`${selectSql} WHERE a.id = $1`, [answer.approval]);
   const row = rows[0];
   if (!row) return { kind: "not-found" };
   const approval = approvalOf(row);
   const decided = updated[0];
-  if (!decided) return { kind: whyRefused(row, answer), approval };
+  if (!decided) return { kind: whyRefused(row, answer, names), approval };
   await appendFromOutside(client, [
     {
       runId: decided.run_id,
@@ -125,15 +128,15 @@ UPDATE paramedic.approvals SET
     WHEN jsonb_array_length(decisions) + 1 >= at_least THEN 'approved' ELSE 'pending' END,
   decided_at = CASE WHEN $4 = 'decline' OR jsonb_array_length(decisions) + 1 >= at_least THEN now() END
 WHERE id = $1 AND digest = $2 AND state = 'pending' AND expires_at > now()
-  AND ($4 = 'decline' OR requested_by IS DISTINCT FROM $3)
-  AND ($4 = 'decline' OR NOT decisions @> jsonb_build_array(jsonb_build_object('by', $3::text)))
+  AND ($4 = 'decline' OR (requested_by = ANY($6::text[])) IS NOT TRUE)
+  AND ($4 = 'decline' OR NOT EXISTS (SELECT FROM jsonb_array_elements(decisions) d WHERE d ->> 'by' = ANY($6::text[])))
 RETURNING run_id, step, state`;
 
-function whyRefused(row: ApprovalRow, answer: Answer): RefusedAnswer {
+function whyRefused(row: ApprovalRow, answer: Answer, names: readonly string[]): RefusedAnswer {
   if (row.state === "expired" || (row.state === "pending" && !row.in_time)) return "expired";
   if (row.state !== "pending") return "already-decided";
   if (row.digest !== answer.digest) return "digest-changed";
-  if (row.requested_by === answer.by) return "own-request";
+  if (row.requested_by !== null && names.includes(row.requested_by)) return "own-request";
   return "answered-before";
 }
 

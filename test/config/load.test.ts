@@ -142,6 +142,7 @@ test("everything but the token has a default", () => {
     systemBusAddress: null,
     secrets: null,
     warnings: [],
+    warningsForTwo: [],
   });
 });
 

@@ -67,7 +67,7 @@ pagerduty: { routingKey: { env: KEY }, severities: { page: critical, warning: in
     page: "critical",
   });
   expect(config.secrets).toContain("pd-canary");
-  expect(config.warnings).toEqual([]);
+  expect(config.warnings.map(({ message }) => message)).toEqual([expect.stringContaining("counts as two")]);
 });
 
 test("announcements go to Slack's own channel where none is named, and nowhere without Slack", () => {
@@ -150,4 +150,70 @@ test.each([
   ],
 ])("%s does nothing, which is said", (_, text, warning) => {
   expect(warnings(text)).toEqual([expect.stringContaining(warning)]);
+});
+
+const personal = `api:
+  tokens:
+    - { name: ann-cli, role: approver, secret: { env: ONCALL }, slack: U024BE7LH }
+    - { name: wall, role: viewer, secret: { env: VIEW } }
+`;
+
+test("a token may name its person, who is in a set by both doors", () => {
+  const config = files.config(
+    `${minimal}${personal}${slackWith(", users: { U024BE7LH: approver }")}
+approvers:
+  by-user: { users: [U024BE7LH] }
+  by-token: { tokens: [ann-cli] }
+`,
+    env,
+  );
+  expect(config.api.tokens.map(({ name, slack }) => [name, slack])).toEqual([
+    ["ann-cli", "U024BE7LH"],
+    ["wall", null],
+  ]);
+  for (const set of config.approvers.values()) {
+    expect(set).toMatchObject({ users: ["U024BE7LH"], tokens: ["ann-cli"] });
+  }
+});
+
+test("a token's person is the id of a Slack user, and one person by both doors is no second one of a set", () => {
+  expect(files.problems(`${minimal}${personal.replace("U024BE7LH", "ann")}`, env)).toEqual([
+    expect.stringContaining("api.tokens[0].slack"),
+  ]);
+  expect(
+    files.problems(
+      `${minimal}${personal}${slackWith(", users: { U024BE7LH: approver }")}
+approvers: { both: { users: [U024BE7LH], tokens: [ann-cli] } }
+targets: { one: { approvals: { by: both, atLeast: 2 } } }
+`,
+      env,
+    ),
+  ).toEqual([expect.stringContaining("2 people must approve, and 'both' has only 1")]);
+});
+
+test("who may approve by a token of their own needs no role in Slack to be in a set", () => {
+  expect(
+    warnings(`${personal}${slackWith(", users: { U0OTHER1: approver }")}approvers: { dba: { users: [U024BE7LH] } }\n`),
+  ).toEqual([]);
+});
+
+describe("where two people must approve, a token that names nobody", () => {
+  const slack = slackWith(", users: { U024BE7LH: approver }");
+  const counts = expect.stringContaining("whoever answers with oncall-cli and in Slack counts as two");
+
+  test.each([
+    ["approvals: { atLeast: 2 }\n"],
+    ["targets: { one: { approvals: { atLeast: 2 } } }\n"],
+    ["approvals: { atLeast: 2 }\ntargets: { one: { approvals: { atLeast: 3 } } }\n"],
+  ])("is told, once: %s", (asks) => {
+    expect(warnings(`${tokens}${slack}${asks}`)).toEqual([counts]);
+  });
+
+  test("is not told where it is somebody's, where nobody answers in Slack, and where one is enough", () => {
+    expect(warnings(`${personal}${slack}approvals: { atLeast: 2 }\n`)).toEqual([]);
+    expect(warnings(`${tokens}approvals: { atLeast: 2 }\n`)).toEqual([]);
+    const config = files.config(`${minimal}${tokens}${slack}`, env);
+    expect(config.warnings).toEqual([]);
+    expect(config.warningsForTwo.map(({ message }) => message)).toEqual([counts]);
+  });
 });

@@ -18,9 +18,10 @@ function parts(
   return {
     asked,
     tokens: new Map([
-      ["boss", "approver"],
-      ["screen", "viewer"],
-      ["dba-cli", "admin"],
+      ["boss", { role: "approver", slack: null }],
+      ["screen", { role: "viewer", slack: null }],
+      ["dba-cli", { role: "admin", slack: null }],
+      ["own-cli", { role: "approver", slack: "U0OWN" }],
     ]),
     find: answers
       ? async (user) => {
@@ -64,6 +65,28 @@ test.each<[string, readonly string[], readonly string[], Readonly<Record<string,
     null,
     { allowed: false, reason: "api:boss is not among the approvers 'dba'" },
   ],
+  [
+    "a token whose person is in the group",
+    ["api:own-cli"],
+    ["dba"],
+    { U0OWN: [found("U0OWN", { groups: ["S0DBA"] })] },
+    allowed,
+  ],
+  [
+    "a token whose person is in no such group",
+    ["api:own-cli"],
+    ["dba"],
+    { U0OWN: [found("U0OWN")] },
+    { allowed: false, reason: "api:own-cli is not among the approvers 'dba'" },
+  ],
+  [
+    "a token whose person Slack has deactivated",
+    ["api:own-cli"],
+    ["dba"],
+    { U0OWN: [{ ok: false, refused: true, reason: "is deactivated in Slack", retryable: false }] },
+    { allowed: false, reason: "api:own-cli is deactivated in Slack" },
+  ],
+  ["a token whose role is enough, whatever Slack says", ["api:own-cli"], [], { U0OWN: [away] }, allowed],
   [
     "somebody in Slack who is still in the group",
     ["slack:U0A"],

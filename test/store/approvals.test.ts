@@ -1,5 +1,7 @@
 import fc from "fast-check";
 import type { ApprovalState } from "../../src/domain/approval.ts";
+import { namesOfPeople } from "../../src/domain/approver.ts";
+import { createApprovals } from "../../src/store/approvals.ts";
 import { happened } from "../support/builders.ts";
 import {
   claimedRun,
@@ -264,5 +266,49 @@ describe("the states of an approval (row 59)", () => {
       }),
       { numRuns: 60 },
     );
+  });
+});
+
+describe("one person with a token of their own", () => {
+  const tokens = [
+    { name: "ann-cli", slack: "U0ANN" },
+    { name: "ann-laptop", slack: "U0ANN" },
+    { name: "shared", slack: null },
+  ];
+  const answers = (approval: string, by: string, decision: "approve" | "decline" = "approve") =>
+    createApprovals(store.database, namesOfPeople(tokens)).answer({
+      approval,
+      decision,
+      digest: "d1",
+      by,
+      reason: decision === "decline" ? "no" : null,
+    });
+
+  test.each([
+    ["slack:U0ANN", "api:ann-cli"],
+    ["api:ann-cli", "slack:U0ANN"],
+    ["api:ann-cli", "api:ann-laptop"],
+  ])("who answered as %s is not a second one as %s, and the history says by which door", async (first, second) => {
+    const { run, approval } = await asked({ atLeast: 2 });
+    expect((await answers(approval, first)).kind).toBe("answered");
+    expect((await answers(approval, second)).kind).toBe("answered-before");
+    expect(await answers(approval, "slack:U0BOB")).toMatchObject({ kind: "answered", approval: { state: "approved" } });
+    expect((await answersOf(run.id)).map(({ by }) => by)).toEqual([first, "slack:U0BOB"]);
+  });
+
+  test.each([
+    ["slack:U0ANN", "api:ann-cli"],
+    ["api:ann-cli", "slack:U0ANN"],
+    ["api:ann-laptop", "api:ann-cli"],
+  ])("who asked as %s does not approve as %s, and may decline", async (requester, by) => {
+    const { approval } = await asked({ requester });
+    expect((await answers(approval, by)).kind).toBe("own-request");
+    expect(await answers(approval, by, "decline")).toMatchObject({ kind: "answered", approval: { state: "declined" } });
+  });
+
+  test("a token that names nobody is a person of its own", async () => {
+    const { approval } = await asked({ atLeast: 2 });
+    expect((await answers(approval, "slack:U0ANN")).kind).toBe("answered");
+    expect(await answers(approval, "api:shared")).toMatchObject({ approval: { state: "approved" } });
   });
 });

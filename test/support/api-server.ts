@@ -176,7 +176,8 @@ export async function startApiServer(changes: Partial<ApiWorld> = {}): Promise<A
       now: Date.now,
       log,
     }),
-    whyNotApprover: ({ who, role }, approvers) => whyNotApprover({ who, role, groups: [] }, approvers, approverSets),
+    whyNotApprover: async ({ who, role }, approvers) =>
+      whyNotApprover({ who, role, groups: [] }, approvers, approverSets),
     store: {
       ...reads,
       requests,
