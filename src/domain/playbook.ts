@@ -53,7 +53,11 @@ export interface Starts {
   /** Matchers in Alertmanager's syntax, all of which must hold; null: alerts do not start it. */
   readonly alerts: readonly string[] | null;
   /** What an engineer may ask for over REST and which inputs that takes; null: requests do not start it. */
-  readonly request: { readonly inputs: Readonly<Record<string, InputDeclaration>> } | null;
+  readonly request: {
+    readonly inputs: Readonly<Record<string, InputDeclaration>>;
+    /** A CEL condition over `inputs`, which they must meet together; left out: none. */
+    readonly requires?: string;
+  } | null;
   /** When it starts by itself; left out: never. */
   readonly schedule?: Schedule | null;
 }

@@ -4,6 +4,7 @@ import type * as z from "zod";
 import type { InputDeclaration, Schedule, Starts } from "../domain/playbook.ts";
 import { wrongValue } from "./inputs.ts";
 import { type Matcher, parseMatchers, selectsEverything } from "./matcher.ts";
+import { compileRequires, whyNotTogether } from "./requires.ts";
 import { compileSchedule, type Occurrences } from "./schedule.ts";
 import type { startsSchema } from "./schema.ts";
 import type { YamlPath } from "./yaml-source.ts";
@@ -35,15 +36,36 @@ export function compileStarts(
       continue;
     report(["inputs", name], `input '${name}' needs a default or required: false, since only requests give inputs`);
   }
+  const request = {
+    inputs: Object.fromEntries(inputs),
+    ...(raw.requires !== undefined && { requires: raw.requires }),
+  };
+  const apart = wrongRequires(raw, request);
+  if (apart !== null) report(["requires"], apart);
   return {
     on: {
       alerts: raw.alerts ?? null,
-      request: raw.request === undefined ? null : { inputs: Object.fromEntries(inputs) },
+      request: raw.request === undefined ? null : request,
       schedule: schedule?.schedule ?? null,
     },
     matchers,
     occurrences: schedule?.occurrences ?? null,
   };
+}
+
+/** What is wrong with `requires`; null: nothing. */
+function wrongRequires(raw: z.infer<typeof startsSchema>, request: NonNullable<Starts["request"]>): string | null {
+  if (raw.requires === undefined) return null;
+  if (raw.request === undefined) return "only requests give inputs; add request: true or leave requires out";
+  const compiled = compileRequires(raw.requires, request.inputs);
+  if (!compiled.ok) return compiled.message;
+  if (raw.alerts === undefined && raw.schedule === undefined) return null;
+  const defaults = Object.entries(request.inputs).flatMap(([name, input]) =>
+    input.default === null ? [] : [[name, input.default] as const],
+  );
+  return whyNotTogether({ on: { alerts: null, request } }, Object.fromEntries(defaults)) === null
+    ? null
+    : "requires does not hold without inputs, and only requests give inputs, no alert and no schedule";
 }
 
 function compileTimes(

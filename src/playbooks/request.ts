@@ -7,6 +7,7 @@ import type { Playbook } from "../domain/playbook.ts";
 import type { Target } from "../domain/target.ts";
 import { holdOf, type NewRun } from "./accept.ts";
 import { checkInputs } from "./inputs.ts";
+import { whyNotTogether } from "./requires.ts";
 
 /** What somebody wants; nothing of it has been looked at yet but its shape. */
 export interface WantedRun {
@@ -155,7 +156,10 @@ function chooseInputs(playbook: Playbook, given: JsonObject): Chosen<{ readonly 
     const unwritable = Object.entries(checked.inputs).filter(
       ([, value]) => typeof value === "string" && !isWritable(value),
     );
-    if (unwritable.length === 0) return checked;
+    if (unwritable.length === 0) {
+      const apart = whyNotTogether(playbook, checked.inputs);
+      return apart === null ? checked : { ok: false, problems: [{ field: "inputs", message: apart }] };
+    }
     return {
       ok: false,
       problems: unwritable.map(([input]) => ({

@@ -126,6 +126,9 @@ export const startsSchema = z
       )
       .optional()
       .describe("What a request may give; conditions and with see it as inputs.<name>."),
+    requires: condition
+      .optional()
+      .describe("A condition in CEL over inputs; a request whose inputs do not meet it is refused."),
     schedule: text(200)
       .optional()
       .describe(

@@ -217,6 +217,31 @@ describe("one mistake, one message with its line", () => {
     ["  alerts: ['alertname=\"Slow\"']", "  request: false", "4: on.request must be true, or left out"],
     [
       "  alerts:",
+      "  requires: 'true'\n  alerts:",
+      "4: only requests give inputs; add request: true or leave requires out",
+    ],
+    [
+      "  alerts: ['alertname=\"Slow\"']",
+      "  request: true\n  inputs: { a: integer }\n  requires: inputs.a + 1",
+      "6: a condition must give bool (true or false), not double: inputs.a + 1",
+    ],
+    [
+      "  alerts: ['alertname=\"Slow\"']",
+      "  request: true\n  inputs: { apple: string }\n  requires: inputs.aple == 'x'",
+      "6: there is no inputs.aple; did you mean apple?",
+    ],
+    [
+      "  alerts:",
+      "  request: true\n  inputs: { a: { type: string, required: false } }\n  requires: has(inputs.a)\n  alerts:",
+      "6: requires does not hold without inputs, and only requests give inputs, no alert and no schedule",
+    ],
+    [
+      "  alerts: ['alertname=\"Slow\"']\ntarget: { label: service }",
+      "  schedule: '0 2 * * *'\n  request: true\n  inputs: { a: { type: integer, default: 1 } }\n  requires: inputs.a > 1\ntarget: youtility3",
+      "7: requires does not hold without inputs, and only requests give inputs, no alert and no schedule",
+    ],
+    [
+      "  alerts:",
       "  inputs: { a: string }\n  alerts:",
       "4: only requests give inputs; add request: true or leave inputs out",
     ],
