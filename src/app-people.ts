@@ -240,11 +240,11 @@ export function startTelling(parts: TellingParts): Telling {
     store: { ...escalations, ...outbox },
     levelsOf: levelsOf(config.escalation),
     reach: createReach(config.escalation, config.contacts, voicesOf(config, slack, email)),
-    subject: async (runId) => {
+    subject: async ({ runId, way }) => {
       const history = await reads.events(runId, 0);
       const [created] = history;
       const loaded = created?.type === "created" ? await library(created.playbookHash) : null;
-      const otherPages = await outbox.otherPages(runId);
+      const otherPages = way === "pagerduty" ? await outbox.otherPages(runId) : [];
       const { summary = null, steps = [] } = loaded?.playbook ?? {};
       const changes = new Map(
         steps.flatMap((step) => (step.kind === "change" ? [[step.id, { action: step.do, risk: step.risk }]] : [])),

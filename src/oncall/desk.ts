@@ -30,8 +30,8 @@ export interface DeskOptions {
   readonly levelsOf: (policy: string) => readonly Level[] | null;
   /** What tells this message; null where the configuration has no such level, contact or way any more. */
   readonly reach: (message: Message) => Follow | null;
-  /** All that is to be said of the run; null where it cannot be found. */
-  readonly subject: (runId: string) => Promise<Subject | null>;
+  /** All that this message is to say of its run; null where the run cannot be found. */
+  readonly subject: (message: Pick<Message, "runId" | "way">) => Promise<Subject | null>;
   readonly log: {
     info(fields: object, message: string): void;
     warn(fields: object, message: string): void;
@@ -129,7 +129,7 @@ async function deliver(options: DeskOptions, message: TakenMessage, stopping: Ab
 
 /** Tells it; null: it need not be told any more, which is recorded. */
 async function follow(options: DeskOptions, message: TakenMessage, stopping: AbortSignal): Promise<Followed | null> {
-  const subject = await options.subject(message.runId);
+  const subject = await options.subject(message);
   const moot = subject && whyMoot(message, subject);
   if (!moot) return attempt(options, message, subject, stopping);
   await options.store.withdraw(message, moot);

@@ -68,7 +68,7 @@ export interface Subject {
   readonly acknowledgedBy: string | null;
   /** It is over: the run ended well, or what was handed over has recovered since. */
   readonly recovered: boolean;
-  /** What PagerDuty folds into one with what it is told of this run, where the routing key is the same. */
+  /** What PagerDuty folds into one with what it is told of this run, where the routing key is the same; none for other ways. */
   readonly otherPages: readonly OtherPage[];
   /** Where the run can be read; null where no public address is configured. */
   readonly url: string | null;

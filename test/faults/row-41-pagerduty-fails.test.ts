@@ -107,7 +107,7 @@ test("a process killed while PagerDuty hangs leaves its message to the next one"
       reach: () => followNotice({
         deliver, to: ${JSON.stringify(routingKey)}, told: "PagerDuty", levels: () => 1, tells: pagerDutyTells,
       }),
-      subject: async (run) => subjectOf(run, await reads.events(run, 0), around),
+      subject: async ({ runId: run }) => subjectOf(run, await reads.events(run, 0), around),
       log,
       metrics: { noticeDelivered() {}, noticeFailed() {} },
       everyMs: 50,

@@ -60,7 +60,7 @@ function open(
         levels: () => 2,
         tells: { acknowledged: false, recovered: true },
       }),
-    subject: async (run) =>
+    subject: async ({ runId: run }) =>
       subjectOf(run, await spine.events(run), { summary: null, publicUrl: "https://p", listenUrl: "http://l" }),
     log: { info: () => {}, warn: () => {}, error: () => {} },
     metrics: { noticeDelivered: () => {}, noticeFailed: () => {} },

@@ -94,7 +94,7 @@ export async function startOnCall(
         store: { ...escalations, ...outbox },
         levelsOf: levelsOf(policies),
         reach,
-        subject: async (run) =>
+        subject: async ({ runId: run }) =>
           subjectOf(run, await spine.events(run), {
             summary: null,
             publicUrl: null,

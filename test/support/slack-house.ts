@@ -128,7 +128,7 @@ export async function startSlackHouse(
     store: { ...escalations, ...outbox },
     levelsOf: () => [{ afterMs: 0, ways: ["slack"] }],
     reach: ({ topic }) => (topic === "record" ? record : level),
-    subject: async (run) =>
+    subject: async ({ runId: run }) =>
       subjectOf(run, await store.reads.events(run, 0), {
         publicUrl: null,
         listenUrl: "http://127.0.0.1:9095",
