@@ -27,6 +27,15 @@ const deadlines = {
   keepAlive: true,
 };
 
+/**
+ * A statement is planned once for a connection, maybe while a table is still empty or before its statistics know what it
+ * holds. There is an index for whatever is looked for all the time, so that none need read a grown table whole; and to
+ * compile a statement takes longer than to carry it out.
+ */
+const planning = "-c enable_seqscan=off -c jit=off";
+/** To plan for each call how to look up these very ids takes as long as to look them up. */
+const once = "-c plan_cache_mode=force_generic_plan";
+
 /** Opens the pools; connections are made when they are first needed. */
 export function connect(url: string, options: ConnectOptions = {}): Database {
   const onIdleError = options.onIdleError ?? (() => {});
@@ -34,9 +43,16 @@ export function connect(url: string, options: ConnectOptions = {}): Database {
     connectionString: url,
     application_name: "paramedic",
     max: options.connections ?? 8,
+    options: `${planning} ${once}`,
     ...deadlines,
   });
-  const people = new pg.Pool({ connectionString: url, application_name: "paramedic people", max: 4, ...deadlines });
+  const people = new pg.Pool({
+    connectionString: url,
+    application_name: "paramedic people",
+    max: 4,
+    options: planning,
+    ...deadlines,
+  });
   const clicks = new pg.Pool({ connectionString: url, application_name: "paramedic clicks", max: 2, ...deadlines });
   const all = [pool, people, clicks];
   for (const one of all) one.on("error", onIdleError);
