@@ -224,7 +224,8 @@ function mitigationColumns(appends: readonly Append[]): unknown[] {
 // Who holds a run's row may wait for its escalation and its messages, and never the other way round. FOR NO KEY UPDATE,
 // since a message that is stored meanwhile only looks whether its run is there.
 // All rows are locked in the order of their ids before anything is written, as everybody does who waits for such locks;
-// `found` is what they are then, where the statement's own snapshot may be older.
+// `found` is what they are then, where the statement's own snapshot may be older. So may be what it sees of a message that
+// was being told meanwhile: each one of the run is looked at anew.
 // `state || ''` keeps Postgres from the indexes of the approvals that wait and of the runs that go on: where its statistics
 // are of a time when few did, it takes one of them for the shorter way, and reads a thousand approvals for each run that ends.
 const appendSql = `
@@ -299,8 +300,8 @@ WITH told AS (
   FROM unnest($44::uuid[], $45::boolean[]) AS e(id, reverted), held
   WHERE m.id = e.id AND m.revert_run = held.id AND m.state = 'reverting'
 ), behind AS (
-  UPDATE paramedic.outbox o SET due_at = now()
-  FROM held WHERE o.run_id = held.id AND held.grew AND o.state = 'following' AND o.due_at IS NULL
+  UPDATE paramedic.outbox o SET due_at = coalesce(o.due_at, now())
+  FROM held WHERE o.run_id = held.id AND held.grew AND o.state IN ('waiting', 'following')
 ), freed AS (
   DELETE FROM paramedic.target_locks l USING held
   WHERE l.run_id = held.id

@@ -72,6 +72,12 @@ const row = async (id: string) =>
     )
   )[0] as { state: string; attempts: number; due_in_ms: number | null; place: unknown; last_error: string | null };
 
+/** Once so many statements wait for a row. */
+async function waiting(count: number): Promise<void> {
+  const blocked = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+  await until(async () => (await store.sql(blocked)).length === count, { what: "the statements to meet" });
+}
+
 const makeDue = () => store.sql("UPDATE paramedic.outbox SET due_at = now() WHERE due_at IS NOT NULL");
 
 /** What was told stands, and nothing new is to be told. */
@@ -235,10 +241,28 @@ test("whoever settles waits for a write that is not yet committed, and sees it",
     await appendFromOutside(client, [{ runId: run, happening: { type: "alert-resolved", endsAt: null } }]);
     settling = outbox.settle(message, told({ shownSeq: 1, told: null }));
     settling.catch(() => {});
-    const blocked = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
-    await until(async () => (await store.sql(blocked)).length === 1, { what: "the two to meet" });
+    await waiting(1);
   });
   expect(await settling).toBe("done");
+  expect((await row(id)).due_in_ms).toBeLessThanOrEqual(0);
+});
+
+test("a write that has begun while somebody settles is told as well", async () => {
+  const claimed = await claimedRun(store);
+  const id = await put(claimed.id);
+  const message = await takeOne();
+  let both: Promise<readonly unknown[]> = Promise.resolve([]);
+  await inTransaction(store.database.pool, async (client) => {
+    await client.query("SELECT FROM paramedic.runs WHERE id = $1 FOR NO KEY UPDATE", [claimed.id]);
+    const settling = outbox.settle(message, told({ shownSeq: 1, told: null }));
+    await waiting(1);
+    const writing = write(store, claimed, [{ type: "set-aside", worker: "w" }]);
+    both = Promise.all([settling, writing]);
+    both.catch(() => {});
+    await waiting(2);
+  });
+  expect((await both)[0]).toBe("done");
+  expect(await row(id)).toMatchObject({ state: "following" });
   expect((await row(id)).due_in_ms).toBeLessThanOrEqual(0);
 });
 
