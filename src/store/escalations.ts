@@ -37,6 +37,11 @@ export type Acknowledged =
 export function createEscalations(database: Database, newId: () => string): Escalations {
   return {
     advance: async (levelsOf) => {
+      const { rows } = await database.pool.query<{ any: boolean }>({
+        name: "paramedic-any-level-due",
+        text: anyDueSql,
+      });
+      if (rows[0]?.any === false) return { due: 0, unknown: [] };
       const { due, beginning, unknown } = await inTransaction(database.pool, (client) =>
         advance(client, levelsOf, newId),
       );
@@ -123,6 +128,11 @@ function nextStep(
   if (!levels) return { row, levels: [], step: lookAgain(row.next_level, now) };
   return { row, levels, step: dueLevels(levels, row.began_at.getTime(), row.next_level, now) };
 }
+
+// The desk looks whenever there is something to tell, and most of that is no escalation.
+const anyDueSql = `
+SELECT EXISTS (SELECT FROM paramedic.escalations
+  WHERE due_at <= now() AND acknowledged_at IS NULL AND recovered_at IS NULL) AS any`;
 
 // Over: the run has ended without being handed over, or the approval that could not be asked for is decided.
 const dueSql = `

@@ -69,15 +69,24 @@ export function createOutbox(database: Database): Outbox {
   const { pool, people } = database;
   return {
     take: async (leaseMs, busyWays = []) => {
-      const { rows } = await pool.query<TakenRow>(takeSql, [leaseMs / 1000, busyWays]);
+      const { rows } = await pool.query<TakenRow>({
+        name: "paramedic-take-messages",
+        text: takeSql,
+        values: [leaseMs / 1000, busyWays],
+      });
       return rows.map(({ run_id: runId, shown_seq: shownSeq, ...row }) => ({ ...row, runId, shownSeq }));
     },
-    settle: (message, followed) =>
-      inTransaction(pool, async (client) => {
-        // Whoever adds to the history holds the run: what is shown is compared with a history that does not grow meanwhile.
-        await client.query("SELECT FROM paramedic.runs WHERE id = $1 FOR NO KEY UPDATE", [message.runId]);
-        return followed.ok ? succeed(client, message, followed) : fail(client, message, followed);
-      }),
+    settle: (message, followed) => {
+      // What brings a message up to date is most of it: the run's row is not kept from its worker for several round trips.
+      if (followed.ok && followed.told === null) return succeed(pool, message, followed);
+      return inTransaction(pool, async (client) => {
+        if (!followed.ok) return fail(client, message, followed);
+        const settled = await succeed(client, message, followed);
+        if (settled === "done" && followed.told !== null)
+          await say(client, message, { type: "told", to: followed.told });
+        return settled;
+      });
+    },
     withdraw: async (message, reason) => {
       await withdraw(pool, message, reason);
     },
@@ -86,10 +95,11 @@ export function createOutbox(database: Database): Outbox {
       return rows.filter(({ state }) => state !== "withdrawn").length;
     },
     recordPlace: async (runId) => {
-      const { rows } = await people.query<{ place: JsonObject | null }>(
-        "SELECT place FROM paramedic.outbox WHERE run_id = $1 AND topic = 'record' AND way = 'slack'",
-        [runId],
-      );
+      const { rows } = await people.query<{ place: JsonObject | null }>({
+        name: "paramedic-record-place",
+        text: "SELECT place FROM paramedic.outbox WHERE run_id = $1 AND topic = 'record' AND way = 'slack'",
+        values: [runId],
+      });
       return rows[0]?.place ?? null;
     },
     otherPages: async (runId) => (await people.query<OtherPage>(otherPagesSql, [runId])).rows,
@@ -111,24 +121,26 @@ export function createOutbox(database: Database): Outbox {
   };
 }
 
+/** In one statement. */
 async function succeed(
-  client: pg.PoolClient,
+  client: pg.Pool | pg.PoolClient,
   message: OutboxMessage,
-  followed: Extract<Followed, { ok: true }>,
-): Promise<Settled> {
-  const { place, shownSeq, done, told } = followed;
-  const { rowCount } = await client.query(
-    `UPDATE paramedic.outbox o
-     SET state = $5, attempts = 0, taken = 0, place = $3, shown_seq = $4, lease_until = NULL, last_error = NULL,
-         due_at = CASE WHEN $5 = 'following' AND r.last_seq > $4 THEN now() END, settled_at = now()
-     FROM paramedic.runs r
-     WHERE r.id = o.run_id AND o.id = $1 AND o.fence = $2 AND o.state IN ('waiting', 'following')`,
-    [message.id, message.fence, place, shownSeq, done ? "delivered" : "following"],
-  );
-  if (!rowCount) return "lost";
-  await markAsked(client, place);
-  if (told !== null) await say(client, message, { type: "told", to: told });
-  return "done";
+  { place, shownSeq, done }: Extract<Followed, { ok: true }>,
+): Promise<"done" | "lost"> {
+  const { rowCount } = await client.query({
+    name: "paramedic-settle-message",
+    text: succeedSql,
+    values: [
+      message.id,
+      message.fence,
+      message.runId,
+      done ? "delivered" : "following",
+      place,
+      shownSeq,
+      askedIn(place),
+    ],
+  });
+  return rowCount ? "done" : "lost";
 }
 
 async function fail(
@@ -137,6 +149,7 @@ async function fail(
   followed: Extract<Followed, { ok: false }>,
 ): Promise<Settled> {
   const { place, shownSeq, reason, retryable, retryAfterMs = 0 } = followed;
+  await client.query("SELECT FROM paramedic.runs WHERE id = $1 FOR NO KEY UPDATE", [message.runId]);
   // An acknowledgement holds the run too: it comes before this and is seen, or after and withdraws the message.
   if (shownSeq === 0 && (await isAcknowledged(client, message))) return withdraw(client, message, reason);
   const delay = retryable ? deliveryDelaysMs[message.attempts - 1] : undefined;
@@ -201,9 +214,14 @@ function nextState(
 }
 
 /** The place of a run's own message names the approval that people can see there. */
-async function markAsked(client: pg.PoolClient, place: JsonObject | null): Promise<void> {
+function askedIn(place: JsonObject | null): string | null {
   const asked = place?.["asked"];
-  if (typeof asked !== "string") return;
+  return typeof asked === "string" ? asked : null;
+}
+
+async function markAsked(client: pg.PoolClient, place: JsonObject | null): Promise<void> {
+  const asked = askedIn(place);
+  if (asked === null) return;
   await client.query("UPDATE paramedic.approvals SET asked_at = now() WHERE id = $1 AND asked_at IS NULL", [asked]);
 }
 
@@ -251,6 +269,23 @@ SET state = CASE WHEN is_over THEN 'withdrawn' WHEN o.shown_seq > 0 THEN 'follow
     attempts = 0, taken = 0, due_at = now()
 FROM dead WHERE o.id = dead.id
 RETURNING o.state`;
+
+// Whoever adds to the history holds the run: what is shown is compared with a history that does not grow meanwhile.
+const succeedSql = `
+WITH held AS MATERIALIZED (
+  SELECT r.last_seq FROM paramedic.runs r WHERE r.id = $3 FOR NO KEY UPDATE
+), settled AS (
+  UPDATE paramedic.outbox o
+  SET state = $4, attempts = 0, taken = 0, place = $5, shown_seq = $6, lease_until = NULL, last_error = NULL,
+      due_at = CASE WHEN $4 = 'following' AND held.last_seq > $6 THEN now() END, settled_at = now()
+  FROM held
+  WHERE o.id = $1 AND o.fence = $2 AND o.state IN ('waiting', 'following')
+  RETURNING o.id
+), asked AS (
+  UPDATE paramedic.approvals SET asked_at = now()
+  WHERE id = $7 AND asked_at IS NULL AND EXISTS (SELECT FROM settled)
+)
+SELECT id FROM settled`;
 
 // A lease that nobody gave back is of a process that stopped: that was no attempt. First attempts go in order, one at a time. What has failed once is out of the queue: a dead mailbox must not silence the next level.
 const takeSql = `

@@ -97,8 +97,10 @@ const blockedIn = (database: Database) =>
 function slowStore(): TestStore {
   const other = sameStore(store.url);
   const { pool } = other.database;
-  const connect = (pool.connect as () => Promise<pg.PoolClient>).bind(pool);
-  const slowly = async () => {
+  const connect = pool.connect.bind(pool) as (callback?: unknown) => Promise<pg.PoolClient>;
+  const slowly = async (callback?: unknown) => {
+    // A statement outside of a transaction.
+    if (callback) return connect(callback);
     const client = await connect();
     const query = client.query.bind(client) as (...args: readonly unknown[]) => unknown;
     const slow = async (...args: readonly unknown[]) => {
