@@ -31,7 +31,7 @@ export function createApprovals(database: Database, namesOf: NamesOf = (who) => 
     answer: (answer) => inTransaction(people, (client) => decideOnce(client, answer, namesOf(answer.by))),
     refuse: (approval, by, reason) => inTransaction(people, (client) => recordRefusal(client, approval, by, reason)),
     find: async (id) => {
-      const { rows } = await people.query<ApprovalRow>(`${selectSql} WHERE a.id = $1`, [id]);
+      const { rows } = await people.query<ApprovalRow>({ ...findSql, values: [id] });
       return rows[0] ? approvalOf(rows[0]) : null;
     },
     pendingOf: async (prefix) => {
@@ -64,19 +64,17 @@ export function createApprovals(database: Database, namesOf: NamesOf = (who) => 
 
 async function decideOnce(client: pg.PoolClient, answer: Answer, names: readonly string[]): Promise<Answered> {
   // The run's row first: its worker locks in the same order.
-  await client.query(
-    "SELECT FROM paramedic.runs WHERE id = (SELECT run_id FROM paramedic.approvals WHERE id = $1) FOR NO KEY UPDATE",
-    [answer.approval],
-  );
-  const { rows: updated } = await client.query<{ run_id: string; step: string; state: ApprovalState }>(answerSql, [
-    answer.approval,
-    answer.digest,
-    answer.by,
-    answer.decision,
-    answer.reason,
-    names,
-  ]);
-  const { rows } = await client.query<ApprovalRow>(`${selectSql} WHERE a.id = $1`, [answer.approval]);
+  await client.query({
+    name: "paramedic-hold-run-of-approval",
+    text: "SELECT FROM paramedic.runs WHERE id = (SELECT run_id FROM paramedic.approvals WHERE id = $1) FOR NO KEY UPDATE",
+    values: [answer.approval],
+  });
+  const { rows: updated } = await client.query<{ run_id: string; step: string; state: ApprovalState }>({
+    name: "paramedic-answer",
+    text: answerSql,
+    values: [answer.approval, answer.digest, answer.by, answer.decision, answer.reason, names],
+  });
+  const { rows } = await client.query<ApprovalRow>({ ...findSql, values: [answer.approval] });
   const row = rows[0];
   if (!row) return { kind: "not-found" };
   const approval = approvalOf(row);
@@ -164,6 +162,8 @@ const selectSql = `
 SELECT a.id, a.run_id, r.playbook, r.target, a.step, a.digest, a.effects, a.reasons, a.state, a.at_least, a.approvers,
   a.requested_by, a.requested_at, a.expires_at, a.decided_at, a.decisions, a.expires_at > now() AS in_time
 FROM paramedic.approvals a JOIN paramedic.runs r ON r.id = a.run_id`;
+
+const findSql = { name: "paramedic-find-approval", text: `${selectSql} WHERE a.id = $1` };
 
 function approvalOf(row: ApprovalRow): Approval {
   return {

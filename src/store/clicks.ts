@@ -20,10 +20,11 @@ export function createClicks(database: Database): Clicks {
   const { people, clicks } = database;
   return {
     keep: async (key, click) => {
-      const { rowCount } = await clicks.query(
-        "INSERT INTO paramedic.clicks (key, click) VALUES ($1, $2) ON CONFLICT (key) DO NOTHING",
-        [key, click],
-      );
+      const { rowCount } = await clicks.query({
+        name: "paramedic-keep-click",
+        text: "INSERT INTO paramedic.clicks (key, click) VALUES ($1, $2) ON CONFLICT (key) DO NOTHING",
+        values: [key, click],
+      });
       return rowCount === 1;
     },
     takeLeft: async (leaseMs) => {

@@ -25,11 +25,12 @@ export async function appendFromOutside(
   options: OutsideOptions = {},
 ): Promise<readonly string[]> {
   if (events.length === 0) return [];
-  const { rows } = await client.query<{ id: string; last_seq: number; last_hash: Buffer; at: Date }>(
-    `SELECT id, last_seq, last_hash, clock_timestamp() AS at FROM paramedic.runs
-     WHERE id = ANY($1::uuid[]) AND ($2 OR state <> 'ended') ORDER BY id FOR NO KEY UPDATE`,
-    [events.map((event) => event.runId), options.evenEnded ?? false],
-  );
+  const { rows } = await client.query<{ id: string; last_seq: number; last_hash: Buffer; at: Date }>({
+    name: "paramedic-hold-runs",
+    text: `SELECT id, last_seq, last_hash, clock_timestamp() AS at FROM paramedic.runs
+           WHERE id = ANY($1::uuid[]) AND ($2 OR state <> 'ended') ORDER BY id FOR NO KEY UPDATE`,
+    values: [events.map((event) => event.runId), options.evenEnded ?? false],
+  });
   const happenings = new Map(events.map((event) => [event.runId, event.happening]));
   const links = rows.flatMap((row) => {
     const happening = happenings.get(row.id) as Happening;
@@ -44,21 +45,21 @@ export async function appendFromOutside(
     links.map((link) => link.prevHash),
     links.map((link) => link.hash),
   ];
-  await client.query(
-    `WITH told AS (
-       SELECT * FROM unnest($1::uuid[], $2::int[], $3::text[], $4::bytea[], $5::bytea[]) AS t(id, seq, event, prev_hash, hash)
-     ), written AS (
-       INSERT INTO paramedic.run_events (run_id, seq, event, prev_hash, hash)
-       SELECT id, seq, event::json, prev_hash, hash FROM told
-     ), behind AS (
-       UPDATE paramedic.outbox o SET due_at = now()
-       FROM told WHERE o.run_id = told.id AND o.state = 'following' AND o.due_at IS NULL
-     )
-     UPDATE paramedic.runs r SET last_seq = told.seq, last_hash = told.hash, due_at = now(), hinted_at = NULL,
-       -- Whatever was told may be the end of it: any worker may look.
-       host = NULL, host_since = NULL
-     FROM told WHERE r.id = told.id`,
-    values,
-  );
+  await client.query({ name: "paramedic-append-from-outside", text: appendSql, values });
   return ids;
 }
+
+const appendSql = `
+WITH told AS (
+  SELECT * FROM unnest($1::uuid[], $2::int[], $3::text[], $4::bytea[], $5::bytea[]) AS t(id, seq, event, prev_hash, hash)
+), written AS (
+  INSERT INTO paramedic.run_events (run_id, seq, event, prev_hash, hash)
+  SELECT id, seq, event::json, prev_hash, hash FROM told
+), behind AS (
+  UPDATE paramedic.outbox o SET due_at = now()
+  FROM told WHERE o.run_id = told.id AND o.state = 'following' AND o.due_at IS NULL
+)
+UPDATE paramedic.runs r SET last_seq = told.seq, last_hash = told.hash, due_at = now(), hinted_at = NULL,
+  -- Whatever was told may be the end of it: any worker may look.
+  host = NULL, host_since = NULL
+FROM told WHERE r.id = told.id`;

@@ -83,10 +83,11 @@ export function createReads(database: Database): Reads {
       return rows[0] ? runOf(rows[0]) : null;
     },
     events: async (runId, afterSeq) => {
-      const { rows } = await people.query<{ seq: number; event: Happening & { at: string } }>(
-        "SELECT seq, event FROM paramedic.run_events WHERE run_id = $1 AND seq > $2 ORDER BY seq",
-        [runId, afterSeq],
-      );
+      const { rows } = await people.query<{ seq: number; event: Happening & { at: string } }>({
+        name: "paramedic-events",
+        text: "SELECT seq, event FROM paramedic.run_events WHERE run_id = $1 AND seq > $2 ORDER BY seq",
+        values: [runId, afterSeq],
+      });
       return rows.map((row) => eventOf(row.seq, row.event));
     },
     episodes: async (filter) => {
