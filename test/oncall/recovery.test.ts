@@ -334,7 +334,9 @@ describe("people who were told while the run went on, which then ended without a
       await resolve();
       await until(async () => (await oncall.spine.settle(run)).outcome === "ineffective", { what: "the run to end" });
       expect((await happened(run, "ended"))[0]).toMatchObject({
-        reason: expect.stringContaining("the alert resolved before anything was changed, but what is measured does not"),
+        reason: expect.stringContaining(
+          "the alert resolved before anything was changed, but what is measured does not",
+        ),
       });
       await look();
       expect(oncall.pagerDuty.open(routingKey).size).toBe(1);
