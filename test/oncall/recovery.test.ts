@@ -141,11 +141,12 @@ test("after forty times nothing is measured any more: the history says so, and i
 });
 
 test("a run that fixed its target while its page was held has nothing to recover from", async () => {
-  oncall.spine.patient.curable = true;
   const run = await oncall.spine.start({ ...alert, labels: { alertname: "Held", service: "ward" } });
   await oncall.spine.worker.drive(run);
+  expect(await oncall.spine.row(run)).toMatchObject({ waitingFor: "verification" });
   await resolve();
-  expect((await oncall.spine.settle(run)).state).toBe("ended");
+  oncall.spine.patient.sick = false;
+  expect(await oncall.spine.settle(run)).toMatchObject({ outcome: "fixed" });
   const looks = oncall.spine.patient.looks;
   await look();
   expect(oncall.spine.patient.looks).toBe(looks);
