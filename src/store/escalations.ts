@@ -4,6 +4,7 @@ import type pg from "pg";
 import { type DueLevels, dueLevels, type Level, lookAgain, unknownPolicy } from "../domain/escalation.ts";
 import type { EscalationTopic } from "../domain/topic.ts";
 import { type Database, inTransaction } from "./connect.ts";
+import { isOver } from "./escalate.ts";
 import { appendFromOutside } from "./outside.ts";
 
 /** `levelsOf` a policy that is not configured is null. */
@@ -134,12 +135,9 @@ const anyDueSql = `
 SELECT EXISTS (SELECT FROM paramedic.escalations
   WHERE due_at <= now() AND acknowledged_at IS NULL AND recovered_at IS NULL) AS any`;
 
-// Over: the run has ended without being handed over, or the approval that could not be asked for is decided.
 const dueSql = `
 SELECT e.run_id, e.policy, e.topic, e.about, e.unknown_since, e.held, e.began_at, e.next_level, now() AS now,
-  (e.topic <> 'handed-over' AND r.state = 'ended')
-    OR (e.topic = 'approval-unasked' AND NOT EXISTS (
-      SELECT FROM paramedic.approvals a WHERE a.run_id = e.run_id AND a.state = 'pending')) AS over
+  ${isOver} AS over
 FROM paramedic.escalations e JOIN paramedic.runs r ON r.id = e.run_id
 WHERE e.due_at <= now() AND e.acknowledged_at IS NULL AND e.recovered_at IS NULL
 ORDER BY e.due_at LIMIT 100 FOR UPDATE OF e SKIP LOCKED`;

@@ -6,6 +6,7 @@ import type { Followed } from "../domain/followed.ts";
 import type { JsonObject } from "../domain/json.ts";
 import type { Topic } from "../domain/topic.ts";
 import { type Database, inTransaction } from "./connect.ts";
+import { isOver } from "./escalate.ts";
 import { appendFromOutside } from "./outside.ts";
 
 /** A message in the hands of one deliverer, until its lease ends or another one takes it. */
@@ -52,14 +53,18 @@ export interface Outbox {
   withdraw(message: OutboxMessage, reason: string): Promise<void>;
   /**
    * Tries again what was given up in the last week, and returns how much that is: whoever starts a process may have
-   * corrected what was wrong. What would announce a run that is over is withdrawn.
+   * corrected what was wrong. What would announce a run that is over is withdrawn. Escalations whose policy nobody knew
+   * are among it.
    */
   revive(): Promise<number>;
   /** Where a run's own message stands in Slack; null: it has none. */
   recordPlace(runId: string): Promise<JsonObject | null>;
   /** The pages at PagerDuty about other runs of the same episode that were told and are not over. */
   otherPages(runId: string): Promise<readonly OtherPage[]>;
-  /** How many messages were given up in the last week, and how many have failed and are tried again. */
+  /**
+   * How many messages were given up in the last week, and how many have failed and are tried again; with them the
+   * escalations whose policy no worker knows, and those that are due and nobody looks at.
+   */
   troubles(): Promise<{ readonly dead: number; readonly failing: number }>;
   /** For how many seconds the oldest message that is due has waited to be delivered; 0: none waits. */
   oldestDueSeconds(): Promise<number>;
@@ -92,7 +97,8 @@ export function createOutbox(database: Database): Outbox {
     },
     revive: async () => {
       const { rows } = await pool.query<{ state: string }>(reviveSql);
-      return rows.filter(({ state }) => state !== "withdrawn").length;
+      const { rowCount } = await pool.query(reviveEscalationsSql);
+      return rows.filter(({ state }) => state !== "withdrawn").length + (rowCount ?? 0);
     },
     recordPlace: async (runId) => {
       const { rows } = await people.query<{ place: JsonObject | null }>({
@@ -104,11 +110,7 @@ export function createOutbox(database: Database): Outbox {
     },
     otherPages: async (runId) => (await people.query<OtherPage>(otherPagesSql, [runId])).rows,
     troubles: async () => {
-      const { rows } = await people.query<{ dead: number; failing: number }>(
-        `SELECT (SELECT count(*)::int FROM paramedic.outbox WHERE state = 'dead' AND ${isRecent}) AS dead,
-           (SELECT count(*)::int FROM paramedic.outbox
-            WHERE state IN ('waiting', 'following') AND due_at IS NOT NULL AND last_error IS NOT NULL) AS failing`,
-      );
+      const { rows } = await people.query<{ dead: number; failing: number }>(troublesSql);
       return rows[0] ?? { dead: 0, failing: 0 };
     },
     oldestDueSeconds: async () => {
@@ -244,6 +246,19 @@ interface TakenRow extends Omit<OutboxMessage, "runId" | "shownSeq"> {
 /** A message that is older is history: it is neither a trouble nor tried again. */
 const isRecent = "settled_at > now() - interval '7 days'";
 
+/** An escalation that was given up since no worker knew its policy, and that still concerns somebody. */
+const isGivenUp = `e.due_at IS NULL AND e.unknown_since > now() - interval '7 days'
+  AND e.acknowledged_at IS NULL AND e.recovered_at IS NULL AND NOT ${isOver}`;
+
+const troublesSql = `
+SELECT (SELECT count(*)::int FROM paramedic.outbox WHERE state = 'dead' AND ${isRecent})
+  + (SELECT count(*)::int FROM paramedic.escalations e JOIN paramedic.runs r ON r.id = e.run_id WHERE ${isGivenUp}) AS dead,
+  (SELECT count(*)::int FROM paramedic.outbox
+   WHERE state IN ('waiting', 'following') AND due_at IS NOT NULL AND last_error IS NOT NULL)
+  + (SELECT count(*)::int FROM paramedic.escalations
+     WHERE due_at IS NOT NULL AND acknowledged_at IS NULL AND recovered_at IS NULL
+       AND (unknown_since IS NOT NULL OR due_at < now() - interval '2 minutes')) AS failing`;
+
 // A run that ended well is over, and so is one that has recovered since; nothing to do is well where that was measured.
 const otherPagesSql = `
 SELECT o.topic, o.policy, o.level, e.acknowledged_at IS NOT NULL AS acknowledged
@@ -286,6 +301,16 @@ WITH held AS MATERIALIZED (
   WHERE id = $7 AND asked_at IS NULL AND EXISTS (SELECT FROM settled)
 )
 SELECT id FROM settled`;
+
+// Where nobody was told yet, the time of the levels begins now.
+const reviveEscalationsSql = `
+WITH given_up AS (
+  SELECT e.run_id FROM paramedic.escalations e JOIN paramedic.runs r ON r.id = e.run_id
+  WHERE ${isGivenUp} ORDER BY e.run_id FOR UPDATE OF e SKIP LOCKED
+)
+UPDATE paramedic.escalations e
+SET due_at = now(), unknown_since = NULL, began_at = CASE WHEN e.next_level = 0 THEN now() ELSE e.began_at END
+FROM given_up WHERE e.run_id = given_up.run_id`;
 
 // A lease that nobody gave back is of a process that stopped: that was no attempt. First attempts go in order, one at a time. What has failed once is out of the queue: a dead mailbox must not silence the next level.
 const takeSql = `

@@ -124,7 +124,7 @@ test("a plan that grew after it was shown voids the approval and asks again", as
 });
 
 describe("an approval that is applied later than there was time to decide it", () => {
-  const openMs = 2_500;
+  const openMs = 5_000;
   const turn = (paused: boolean) => spine.switches.set({ paused, reason: "a test", by: "api:boss", until: null });
 
   /** A run that is approved, or approved and planned once more, before the kill switch holds it. */

@@ -294,4 +294,58 @@ describe("a policy that this worker does not know, at a later level", () => {
     expect(await escalation()).toMatchObject({ due_at: null });
     expect((await store.reads.events(runId, 0)).at(-1)).toMatchObject({ type: "not-told", level: 2 });
   });
+
+  const troubles = () => createOutbox(store.database).troubles();
+  const forget = () => store.sql("DELETE FROM paramedic.outbox");
+
+  async function givenUp(): Promise<string> {
+    const runId = await secondLevel();
+    await forget();
+    await unknown();
+    await later("unknown_since = unknown_since - interval '10 min 1 s'");
+    await unknown();
+    return runId;
+  }
+
+  test("counts as failing while it is waited for, and as a dead letter once it is given up", async () => {
+    await secondLevel();
+    await forget();
+    expect(await troubles()).toEqual({ dead: 0, failing: 0 });
+    await unknown();
+    expect(await troubles()).toEqual({ dead: 0, failing: 1 });
+    await later("unknown_since = unknown_since - interval '10 min 1 s'");
+    await unknown();
+    expect(await troubles()).toEqual({ dead: 1, failing: 0 });
+    await store.sql("UPDATE paramedic.escalations SET unknown_since = now() - interval '8 days'");
+    expect(await troubles()).toEqual({ dead: 0, failing: 0 });
+  });
+
+  test("is a trouble no more once somebody has it, or it is over", async () => {
+    await escalations().acknowledge(await givenUp(), "api:night");
+    expect(await troubles()).toEqual({ dead: 0, failing: 0 });
+    await store.sql("UPDATE paramedic.escalations SET acknowledged_at = NULL, acknowledged_by = NULL");
+    expect(await troubles()).toEqual({ dead: 1, failing: 0 });
+    await store.sql("UPDATE paramedic.escalations SET topic = 'held'");
+    expect(await troubles()).toEqual({ dead: 0, failing: 0 });
+    await store.sql("UPDATE paramedic.escalations SET topic = 'handed-over', recovered_at = now()");
+    expect(await troubles()).toEqual({ dead: 0, failing: 0 });
+  });
+
+  test("is told by the next start that knows the policy", async () => {
+    await givenUp();
+    expect(await createOutbox(store.database).revive()).toBe(1);
+    expect(await troubles()).toEqual({ dead: 0, failing: 0 });
+    expect(await advance()).toEqual({ due: 1, unknown: [] });
+    expect(await store.sql("SELECT way FROM paramedic.outbox")).toEqual([{ way: "email" }]);
+    expect(await createOutbox(store.database).revive()).toBe(0);
+  });
+
+  test("what is due and nobody looks at is failing after two minutes", async () => {
+    await secondLevel();
+    await forget();
+    await store.sql("UPDATE paramedic.escalations SET due_at = now() - interval '119 s'");
+    expect(await troubles()).toEqual({ dead: 0, failing: 0 });
+    await store.sql("UPDATE paramedic.escalations SET due_at = now() - interval '121 s'");
+    expect(await troubles()).toEqual({ dead: 0, failing: 1 });
+  });
 });
