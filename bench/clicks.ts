@@ -33,7 +33,10 @@ steps:
   - { id: change, do: http.post, with: { path: /change }, approval: always }
 `;
 
-/** Acknowledged means answered with 200, as Slack counts it: the click is stored by then. */
+/**
+ * Acknowledged means answered with 200, as Slack counts it: the click is stored by then. Beside them, what storing one row
+ * takes meanwhile, by nobody who is busy: where that is slow, the disk is, and a click is no faster.
+ */
 export async function clicksInSlack(ground: Ground): Promise<readonly Row[]> {
   const slack = await startSlackDouble();
   slack.addUser(lead);
@@ -42,7 +45,9 @@ export async function clicksInSlack(ground: Ground): Promise<readonly Row[]> {
     await house.ask(0, warmUp + clicks + 10);
     const clickable = await house.messages(warmUp + clicks);
     await clickAll(slack, clickable.slice(0, warmUp));
+    const idleCommits = await house.commits();
     const idle = await clickAll(slack, clickable.slice(warmUp));
+    const bareIdle = await idleCommits();
 
     await house.ask(10_000, pending + clicks);
     // All of them are asked for before anything is measured: the load is the runs that end, not the questions.
@@ -51,11 +56,13 @@ export async function clicksInSlack(ground: Ground): Promise<readonly Row[]> {
     // Where a click fails, that is what is reported.
     loading.catch(() => undefined);
     await new Promise((resolve) => setTimeout(resolve, 2_000));
+    const busyCommits = await house.commits();
     const since = performance.now();
     const endedBefore = await house.count("runs WHERE state = 'ended'");
     const busy = await clickAll(slack, others);
     const ended = (await house.count("runs WHERE state = 'ended'")) - endedBefore;
     const perSecond = (ended * 1_000) / (performance.now() - since);
+    const bareBusy = await busyCommits();
     const pendingThen = await house.count("approvals WHERE state = 'pending'");
     await loading;
     const [idleP99, busyP99] = [quantile(idle, 0.99), quantile(busy, 0.99)];
@@ -64,6 +71,18 @@ export async function clicksInSlack(ground: Ground): Promise<readonly Row[]> {
       bounded({ what: "click to acknowledgement, idle, p99", ours: idleP99, ...of(idle) }),
       bounded({ what: "click to acknowledgement, busy, p99", ours: busyP99, ...of(busy) }),
       compare({ what: "click, busy to idle, p99", unit: "ms", ours: busyP99, baseline: idleP99 }, { atMost: 3 }),
+      figure({
+        what: "one row stored meanwhile, idle, p99",
+        unit: "ms",
+        ours: quantile(bareIdle, 0.99),
+        ...of(bareIdle),
+      }),
+      figure({
+        what: "one row stored meanwhile, busy, p99",
+        unit: "ms",
+        ours: quantile(bareBusy, 0.99),
+        ...of(bareBusy),
+      }),
       figure({ what: "approvals pending meanwhile", unit: "", ours: pendingThen }),
       figure({ what: "runs that ended meanwhile", unit: "1/s", ours: perSecond }),
     ];
@@ -99,6 +118,8 @@ interface House {
   messages(count: number): Promise<readonly SlackMessage[]>;
   /** Lets runs begin and end at a steady rate. */
   load(seconds: number): Promise<void>;
+  /** Stores one row after the other at the rate of the clicks, until the function that it returns is called for the times. */
+  commits(): Promise<() => Promise<readonly number[]>>;
   count(what: string): Promise<number>;
   stop(): Promise<void>;
 }
@@ -126,8 +147,8 @@ async function open(ground: Ground, slack: SlackDouble): Promise<House> {
   const { variables } = await ground.environment(place);
   const driving: Partner<typeof worker> = await startPartner("worker", { ...variables, CONFIG_FILE: configFile });
   const generator: Partner<typeof load> = await startPartner("load");
-  const client = new Client({ connectionString: databaseUrl });
-  await client.connect();
+  const [client, bare] = [new Client({ connectionString: databaseUrl }), new Client({ connectionString: databaseUrl })];
+  await Promise.all([client.connect(), bare.connect()]);
   slack.sendTo(`${receiver.url}/slack/events`);
   const clicked = new Set<string>();
   return {
@@ -152,12 +173,30 @@ async function open(ground: Ground, slack: SlackDouble): Promise<House> {
     load: async (seconds) => {
       await generator.ask("fire", { url: receiver.url, token, perSecond: endsPerSecond, seconds, first: 0 });
     },
+    commits: async () => {
+      await client.query("CREATE TABLE IF NOT EXISTS public.bare (at timestamptz)");
+      const times: number[] = [];
+      let stopped = false;
+      const storing = (async () => {
+        while (!stopped) {
+          const at = performance.now();
+          await bare.query("INSERT INTO public.bare VALUES (now())");
+          times.push(performance.now() - at);
+          await new Promise((resolve) => setTimeout(resolve, 1_000 / clicksPerSecond));
+        }
+      })();
+      return async () => {
+        stopped = true;
+        await storing;
+        return times;
+      };
+    },
     count: async (what) => {
       const { rows } = await client.query<{ count: number }>(`SELECT count(*)::int AS count FROM paramedic.${what}`);
       return rows[0]?.count ?? 0;
     },
     stop: async () => {
-      await client.end();
+      await Promise.all([client.end(), bare.end()]);
       await Promise.all([receiver.child.stop(), driving.child.stop(), generator.child.stop()]);
     },
   };
