@@ -225,7 +225,7 @@ function mitigationColumns(appends: readonly Append[]): unknown[] {
 // since a message that is stored meanwhile only looks whether its run is there.
 // All rows are locked in the order of their ids before anything is written, as everybody does who waits for such locks;
 // `found` is what they are then, where the statement's own snapshot may be older. So may be what it sees of a message that
-// was being told meanwhile: each one of the run is looked at anew.
+// was being told meanwhile: each one of the run is looked at anew. One statement touches a row once: what `said` names is left to it.
 // `state || ''` keeps Postgres from the indexes of the approvals that wait and of the runs that go on: where its statistics
 // are of a time when few did, it takes one of them for the shorter way, and reads a thousand approvals for each run that ends.
 const appendSql = `
@@ -287,7 +287,10 @@ WITH told AS (
   SELECT s.* FROM unnest($30::uuid[], $31::uuid[], $32::text[], $33::text[], $34::text[], $35::int[], $47::text[])
     AS s(id, run_id, topic, way, policy, level, about) JOIN held ON held.id = s.run_id
   ON CONFLICT (run_id, topic, about, way, policy, level) DO UPDATE
-    SET state = 'waiting', attempts = 0, due_at = now() WHERE outbox.state = 'dead' AND outbox.topic = 'record'
+    SET state = CASE WHEN outbox.state = 'dead' THEN 'waiting' ELSE outbox.state END,
+        attempts = CASE WHEN outbox.state = 'dead' THEN 0 ELSE outbox.attempts END,
+        due_at = CASE WHEN outbox.state = 'dead' THEN now() ELSE coalesce(outbox.due_at, now()) END
+    WHERE outbox.state IN ('waiting', 'following') OR (outbox.state = 'dead' AND outbox.topic = 'record')
 ), mitigated AS (
   INSERT INTO paramedic.mitigations (id, run_id, step, action, lock_key, plan, effects, revert_at, on_resolved, reason)
   SELECT m.id, m.run_id, m.step, m.action, held.lock_key, m.plan, m.effects, m.revert_at, m.on_resolved,
@@ -302,6 +305,8 @@ WITH told AS (
 ), behind AS (
   UPDATE paramedic.outbox o SET due_at = coalesce(o.due_at, now())
   FROM held WHERE o.run_id = held.id AND held.grew AND o.state IN ('waiting', 'following')
+    AND (o.run_id, o.topic, o.about, o.way, o.policy, o.level) NOT IN (
+      SELECT * FROM unnest($31::uuid[], $32::text[], $47::text[], $33::text[], $34::text[], $35::int[]))
 ), freed AS (
   DELETE FROM paramedic.target_locks l USING held
   WHERE l.run_id = held.id
