@@ -76,7 +76,7 @@ const services = [systemdService, redisService, debianPostgres, djangoService];
     databaseUrl = (await sharedPostgres()).url;
     const ofPostgres = await postgresOperations(debian);
     const ofDjango = await djangoOperations(debian, redis, 1);
-    const ofOthers = await otherOperations(redis, slack);
+    const ofOthers = await otherOperations(redis, slack, databaseUrl);
     closing.unshift(ofPostgres.close, ofDjango.close, ofOthers.close);
     makes = { ...ofPostgres.made, ...ofDjango.made, ...ofOthers.made, ...hostOperations(ward) };
     for (const { action, name } of cases) {
@@ -138,6 +138,7 @@ const services = [systemdService, redisService, debianPostgres, djangoService];
           apiUrl,
           channel: "#ops",
         },
+        contacts: { readers: { slack: "#ops" } },
       },
       env: {
         ACTIONS: "shipped",
@@ -214,8 +215,8 @@ const services = [systemdService, redisService, debianPostgres, djangoService];
   });
 
   test.each(cases)("$action, killed $point its effect: done, and the run says so", async ({ action, name, point }) => {
-    const { whole, twice = whole, effects } = operationOf(name);
-    expect(died.get(name)).toEqual({ signal: "SIGKILL", effects: point === "after" ? whole : 0 });
+    const { whole, twice = whole, effects, byRecord = false } = operationOf(name);
+    expect(died.get(name)).toEqual({ signal: "SIGKILL", effects: point === "after" && !byRecord ? whole : 0 });
     const run = await ended(name);
     // Who was only told something has not been healed by that.
     const outcome = changeOf(action)?.tells ? "nothing-to-do" : "fixed";

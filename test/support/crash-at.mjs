@@ -178,7 +178,8 @@ function shipped() {
   const call = slack && createSlackWeb({ token: slack.botToken.reveal(), apiUrl: slack.apiUrl });
   const sending = slack && { channels: [slack.channel], ...createSender(call) };
   const setEnvironment = systemdSetEnvironment({ systemBusAddress }, { reboot: RUN_UNITS, durable: UNITS });
-  const registry = new Map(createActions({ prometheusUrl: null, systemBusAddress, slack: sending }));
+  const contacts = new Map([["readers", ["slack"]]]);
+  const registry = new Map(createActions({ prometheusUrl: null, systemBusAddress, slack: sending, contacts }));
   const ours = [...registry.set(setEnvironment.name, setEnvironment).values()];
   return new Map(ours.map((action) => [action.name, HOLD === "" ? action : held(action)]));
 }

@@ -4,6 +4,7 @@ import { once } from "node:events";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { Redis } from "ioredis";
+import { query } from "../../support/postgres.ts";
 import type { TestRedis } from "../../support/redis.ts";
 import type { SlackDouble } from "../../support/slack-double.ts";
 import type { Make, Operation } from "./operation.ts";
@@ -32,7 +33,7 @@ async function startHooks() {
   };
 }
 
-export async function otherOperations(redis: TestRedis, slack: SlackDouble) {
+export async function otherOperations(redis: TestRedis, slack: SlackDouble, databaseUrl: string) {
   const hooks = await startHooks();
   const keys = new Redis(redis.url);
 
@@ -55,6 +56,13 @@ export async function otherOperations(redis: TestRedis, slack: SlackDouble) {
       const effects = async () => slack.messages().filter((message) => message.text === text).length;
       // To hear it twice harms nobody; not to hear it might.
       return { target: {}, with: { text }, whole: 1, twice: 2, effects };
+    },
+
+    "report.send": async (name) => {
+      const left = `SELECT count(*)::int AS left FROM paramedic.outbox o JOIN paramedic.runs r ON r.id = o.run_id
+        WHERE o.topic = 'report' AND r.playbook = $1`;
+      const effects = async () => Number((await query(databaseUrl, left, [name.replaceAll("_", "-")]))[0]?.["left"]);
+      return { target: {}, with: { to: "readers", points: ["All is well."] }, whole: 1, effects, byRecord: true };
     },
 
     "redis.delete-keys": async (name) => {

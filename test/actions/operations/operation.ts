@@ -13,6 +13,8 @@ export interface Operation {
   /** How many there are when it was done a second time; as many as after the first where left out. */
   readonly twice?: number;
   readonly effects: () => Promise<number>;
+  /** What it does is done in the write that records it: there is nothing of it before. */
+  readonly byRecord?: true;
   /** What happens in the world while no worker is there. */
   readonly meanwhile?: () => Promise<void>;
 }
