@@ -118,7 +118,7 @@ interface House {
   messages(count: number): Promise<readonly SlackMessage[]>;
   /** Lets runs begin and end at a steady rate. */
   load(seconds: number): Promise<void>;
-  /** Stores one row after the other at the rate of the clicks, until the function that it returns is called for the times. */
+  /** Stores rows at the rate of the clicks, whether stored or not, until the function that it returns is called for the times. */
   commits(): Promise<() => Promise<readonly number[]>>;
   count(what: string): Promise<number>;
   stop(): Promise<void>;
@@ -175,20 +175,16 @@ async function open(ground: Ground, slack: SlackDouble): Promise<House> {
     },
     commits: async () => {
       await client.query("CREATE TABLE IF NOT EXISTS public.bare (at timestamptz)");
-      const times: number[] = [];
-      let stopped = false;
-      const storing = (async () => {
-        while (!stopped) {
-          const at = performance.now();
-          await bare.query("INSERT INTO public.bare VALUES (now())");
-          times.push(performance.now() - at);
-          await new Promise((resolve) => setTimeout(resolve, 1_000 / clicksPerSecond));
-        }
-      })();
+      const storing: Promise<number>[] = [];
+      const store = async () => {
+        const at = performance.now();
+        await bare.query("INSERT INTO public.bare VALUES (now())");
+        return performance.now() - at;
+      };
+      const timer = setInterval(() => storing.push(store()), 1_000 / clicksPerSecond);
       return async () => {
-        stopped = true;
-        await storing;
-        return times;
+        clearInterval(timer);
+        return await Promise.all(storing);
       };
     },
     count: async (what) => {
