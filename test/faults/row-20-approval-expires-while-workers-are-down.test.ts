@@ -25,6 +25,8 @@ test("the time to decide ends while no worker is there: a late click is refused,
   const worker = await startService({ ...options, role: "worker" });
   const run = await receiver.fire({ alertname: "sick", service: "w1" });
   const message = await askedIn(callers, run);
+  const isPlaced = "SELECT FROM paramedic.outbox WHERE run_id = $1 AND topic = 'record' AND place IS NOT NULL";
+  await until(async () => (await query(databaseUrl, isPlaced, [run])).length === 1, { what: "its place to be kept" });
   await worker.kill();
 
   const isOver = "SELECT FROM paramedic.approvals WHERE run_id = $1 AND expires_at < now()";
