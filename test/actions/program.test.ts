@@ -3,7 +3,7 @@ import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { runProgram } from "../../src/actions/program.ts";
 import { builtProgram } from "../support/built.ts";
-import { startNode } from "../support/process.ts";
+import { killTree, startNode } from "../support/process.ts";
 import { temporaryFolder } from "../support/run-folder.ts";
 import { until } from "../support/until.ts";
 
@@ -36,8 +36,8 @@ test.each([{}, { mortal: true } as const])("%j: one that is not there could not 
   "what is mortal ends with the process that started it",
   async () => {
     const dist = await builtProgram();
-    const [pid, ended] = [join(folder, "pid"), join(folder, "ended")];
-    const slow = await script("slow", [`echo $$ > ${pid}.new; mv ${pid}.new ${pid}; sleep 600; echo > ${ended}`]);
+    const pid = join(folder, "pid");
+    const slow = await script("slow", [`echo $$ > ${pid}.new; mv ${pid}.new ${pid}; exec sleep 600`]);
     const parent = join(folder, "parent.mjs");
     await writeFile(
       parent,
@@ -50,9 +50,13 @@ test.each([{}, { mortal: true } as const])("%j: one that is not there could not 
     const isThere = () => existsSync(`/proc/${child}/exe`) && existsSync(`/proc/${child}/cmdline`);
     // That one process alone, as the kernel would.
     started.process.kill("SIGKILL");
-    await until(async () => !isThere() || (await readFile(`/proc/${child}/stat`, "utf8")).includes(") Z "), {
-      what: "the program to end",
-    });
-    expect(existsSync(ended)).toBe(false);
+    await started.exited;
+    const endsWithIt = until(
+      async () => !isThere() || (await readFile(`/proc/${child}/stat`, "utf8")).includes(") Z "),
+      {
+        what: "the program to end",
+      },
+    );
+    await endsWithIt.finally(() => killTree(Number(child)));
   },
 );
