@@ -409,11 +409,15 @@ function verification(run: Run, progress: Progress, changed: number, now: number
   }
   const resolved = changed === 0 && isResolved(run, progress);
   const begin = Math.max(Date.parse(progress.settledAt), resolved ? Date.parse(progress.resolvedAt ?? "") : 0);
-  for (const [index, check] of verify.entries()) {
-    const last = progress.checks.get(index);
-    if (last?.passed) continue;
+  const { checks } = progress;
+  // Every check must hold without another failing meanwhile, so what passed before the last failure is measured anew.
+  const failing = verify.findIndex((_, index) => checks.get(index)?.passed !== true);
+  const index = failing === -1 ? verify.findIndex((_, at) => checks.get(at)?.stale) : failing;
+  const check = verify[index];
+  if (check) {
+    const last = checks.get(index);
     const deadline = begin + check.withinMs;
-    if (!last) return held(run, progress, check, now) ?? { do: "verify", check, index };
+    if (!last || last.passed) return held(run, progress, check, now) ?? { do: "verify", check, index };
     const lastAt = Date.parse(last.at);
     if (lastAt >= deadline)
       return { do: "end", outcome: "ineffective", reason: ineffectiveReason(changed, resolved, check, last.reason) };

@@ -65,12 +65,18 @@ export interface StepProgress {
   readonly reason: string | null;
 }
 
+/** The last measurement of one of the playbook's checks. */
+export interface CheckProgress {
+  readonly passed: boolean;
+  readonly at: string;
+  readonly reason: string | null;
+  /** It passed, and another check failed since: what it says of that moment may no longer be so. */
+  readonly stale: boolean;
+}
+
 export interface Progress {
   readonly steps: ReadonlyMap<string, StepProgress>;
-  readonly checks: ReadonlyMap<
-    number,
-    { readonly passed: boolean; readonly at: string; readonly reason: string | null }
-  >;
+  readonly checks: ReadonlyMap<number, CheckProgress>;
   /** When the last step was settled; verification counts its time from there. */
   readonly settledAt: string;
   /** When the alert resolved; null: it has not. */
@@ -121,7 +127,7 @@ export const untouched: StepProgress = {
 /** Folds a history into how far the run has come. */
 export function progressOf(history: readonly RunEvent[]): Progress {
   const steps = new Map<string, StepProgress>();
-  const checks = new Map<number, { passed: boolean; at: string; reason: string | null }>();
+  const checks = new Map<number, CheckProgress>();
   let settledAt = history[0]?.at ?? "";
   let resolvedAt: string | null = null;
   let cancel: Progress["cancel"] = null;
@@ -175,7 +181,13 @@ export function progressOf(history: readonly RunEvent[]): Progress {
         break;
       case "verification-checked":
         moved = null;
-        checks.set(event.check, { passed: event.passed, at: event.at, reason: event.reason ?? event.found ?? null });
+        if (!event.passed) for (const [index, check] of checks) checks.set(index, { ...check, stale: check.passed });
+        checks.set(event.check, {
+          passed: event.passed,
+          at: event.at,
+          reason: event.reason ?? event.found ?? null,
+          stale: false,
+        });
         break;
       case "alert-resolved":
         resolvedAt ??= event.at;
