@@ -3,6 +3,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { constants } from "node:fs";
 import { access } from "node:fs/promises";
+import { join } from "node:path";
 
 const path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /** Of util-linux: has the kernel end a program together with the process that started it. */
@@ -20,9 +21,11 @@ export interface Program {
   readonly largestBytes: number;
   /** Written to its standard input, which then stays open: its end tells the program that Paramedic is gone. */
   readonly input?: string;
+  /** How long it has to end by itself, asked by SIGTERM, before it is made to; 0 unless given. */
+  readonly graceMs?: number;
   /**
-   * It must not go on when Paramedic is killed: another worker may begin it anew. It is then named by its whole path.
-   * Where the host has no setpriv it goes on all the same.
+   * It must not go on when Paramedic is killed: another worker may begin it anew. Where the host has no setpriv it goes
+   * on all the same.
    */
   readonly mortal?: true;
 }
@@ -43,21 +46,25 @@ export interface Ended {
 
 /** Runs it to its end. None of Paramedic's own environment is passed on. */
 export async function runProgram(wanted: Program): Promise<Ended> {
-  const { folder, env, signal, largestBytes, input } = wanted;
-  const isMortal = wanted.mortal && (await canBeRun(setpriv)) && (await canBeRun(wanted.program));
-  const [program, args] = isMortal
-    ? [setpriv, ["--pdeathsig", "KILL", "--", wanted.program, ...wanted.args]]
-    : [wanted.program, wanted.args];
+  const { folder, signal, largestBytes, input, graceMs = 0 } = wanted;
+  const env = { PATH: path, LANG: "C.UTF-8", ...wanted.env };
+  const [program, args] = wanted.mortal ? await mortal(wanted, env.PATH) : [wanted.program, wanted.args];
   const child = spawn(program, args, {
     cwd: folder,
-    env: { PATH: path, LANG: "C.UTF-8", ...env },
+    env,
     stdio: [input === undefined ? "ignore" : "pipe", "pipe", "pipe"],
     shell: false,
     detached: true,
   });
-  const kill = () => killGroup(child);
-  if (signal.aborted) kill();
-  else signal.addEventListener("abort", kill, { once: true });
+  let killer: NodeJS.Timeout | undefined;
+  const kill = () => endGroup(child, "SIGKILL");
+  const end = () => {
+    if (graceMs === 0) return kill();
+    endGroup(child, "SIGTERM");
+    killer = setTimeout(kill, graceMs);
+  };
+  if (signal.aborted) end();
+  else signal.addEventListener("abort", end, { once: true });
   const output: Buffer[] = [];
   let size = 0;
   child.stdout?.on("data", (piece: Buffer) => {
@@ -72,9 +79,22 @@ export async function runProgram(wanted: Program): Promise<Ended> {
   // It may end without reading what it is told; its exit says why.
   child.stdin?.on("error", () => {});
   if (input !== undefined) child.stdin?.write(input);
-  const end = await endOf(child);
-  signal.removeEventListener("abort", kill);
-  return { ...end, output: Buffer.concat(output).toString(), tooLarge: size > largestBytes, errors };
+  const ended = await endOf(child);
+  clearTimeout(killer);
+  signal.removeEventListener("abort", end);
+  return { ...ended, output: Buffer.concat(output).toString(), tooLarge: size > largestBytes, errors };
+}
+
+/** The program by way of setpriv. One that is not there is left as it is, so that its own name is in the error. */
+async function mortal(
+  { program, args, graceMs = 0 }: Program,
+  folders: string,
+): Promise<readonly [string, readonly string[]]> {
+  const candidates = program.includes("/") ? [program] : folders.split(":").map((one) => join(one, program));
+  const runnable = await Promise.all(candidates.map(canBeRun));
+  const found = candidates.find((_, index) => runnable[index]);
+  if (found === undefined || !(await canBeRun(setpriv))) return [program, args];
+  return [setpriv, ["--pdeathsig", graceMs > 0 ? "TERM" : "KILL", "--", found, ...args]];
 }
 
 async function canBeRun(program: string): Promise<boolean> {
@@ -102,7 +122,7 @@ async function endOf(child: ChildProcess): Promise<End> {
     child.once("exit", (code, endedBy) => resolve({ unstarted: null, code, endedBy }));
   });
   if (end.unstarted === null) {
-    killGroup(child);
+    endGroup(child, "SIGKILL");
     await within(closed, outputGraceMs);
   }
   for (const stream of [child.stdin, child.stdout, child.stderr]) stream?.destroy();
@@ -121,10 +141,10 @@ async function within(happening: Promise<unknown>, ms: number): Promise<void> {
 }
 
 /** The group has the program's own id, since it was started detached. */
-function killGroup({ pid }: ChildProcess): void {
+function endGroup({ pid }: ChildProcess, by: NodeJS.Signals): void {
   if (pid === undefined) return;
   try {
-    process.kill(-pid, "SIGKILL");
+    process.kill(-pid, by);
   } catch {
     // ESRCH: nothing of the group is left.
   }

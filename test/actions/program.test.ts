@@ -1,9 +1,9 @@
 import { existsSync } from "node:fs";
-import { readFile, writeFile } from "node:fs/promises";
+import { readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { runProgram } from "../../src/actions/program.ts";
 import { builtProgram } from "../support/built.ts";
-import { killTree, startNode } from "../support/process.ts";
+import { isAlive, killTree, startNode } from "../support/process.ts";
 import { temporaryFolder } from "../support/run-folder.ts";
 import { until } from "../support/until.ts";
 
@@ -32,31 +32,62 @@ test.each([{}, { mortal: true } as const])("%j: one that is not there could not 
   expect(await run(join(folder, "nothing"), [], more)).toMatchObject({ unstarted: "ENOENT", code: null });
 });
 
-(existsSync("/usr/bin/setpriv") ? test : test.skip)(
-  "what is mortal ends with the process that started it",
-  async () => {
+test.each([
+  { traps: "exit 3", code: 3, endedBy: null },
+  { traps: ":", code: null, endedBy: "SIGKILL" },
+])("it is asked to end, and made to where it does not: %j", async ({ traps, code, endedBy }) => {
+  const started = join(folder, "started");
+  const slow = await script("trap", [`trap '${traps}' TERM; echo > ${started}`, "while :; do sleep 0.05; done"]);
+  const stop = new AbortController();
+  const ending = runProgram({
+    program: slow,
+    args: [],
+    folder,
+    signal: stop.signal,
+    largestBytes: 1_000,
+    graceMs: 500,
+  });
+  await until(() => existsSync(started), { what: "the program to start" });
+  stop.abort();
+  expect(await ending).toMatchObject({ code, endedBy });
+  await rm(started);
+});
+
+/** What a parent runs, by its module and a call of it, given the path of a slow program. */
+const mortals = [
+  {
+    of: "actions/program.js",
+    call: "runProgram({ program: SLOW, args: [], folder: '/', signal, largestBytes: 1000, mortal: true })",
+  },
+  {
+    of: "actions/program.js",
+    call: "runProgram({ program: 'pg_dump', args: [], folder: '/', env: { PATH: FOLDER + ':/usr/bin:/bin' }, signal, largestBytes: 1000, graceMs: 1000, mortal: true })",
+  },
+  {
+    of: "actions/postgres/client-program.js",
+    call: "runClient({ url: 'postgres://127.0.0.1/x', binDir: FOLDER }, 'pg_dump', [], { database: 'x', signal })",
+  },
+];
+
+(existsSync("/usr/bin/setpriv") ? test : test.skip).each(mortals)(
+  "what is mortal ends with the process that started it: $of $call",
+  async ({ of, call }) => {
     const dist = await builtProgram();
     const pid = join(folder, "pid");
-    const slow = await script("slow", [`echo $$ > ${pid}.new; mv ${pid}.new ${pid}; exec sleep 600`]);
+    const slow = await script("pg_dump", [`echo $$ > ${pid}.new; mv ${pid}.new ${pid}; exec sleep 600`]);
     const parent = join(folder, "parent.mjs");
     await writeFile(
       parent,
-      `import { runProgram } from ${JSON.stringify(join(dist, "actions/program.js"))};
-     const signal = new AbortController().signal;
-     await runProgram({ program: ${JSON.stringify(slow)}, args: [], folder: "/", signal, largestBytes: 1000, mortal: true });`,
+      `import * as module from ${JSON.stringify(join(dist, of))};
+     const [SLOW, FOLDER, signal] = [${JSON.stringify(slow)}, ${JSON.stringify(folder)}, new AbortController().signal];
+     await module.${call};`,
     );
     const started = await startNode(parent, [], { env: { PATH: "/usr/bin:/bin" }, cwd: folder });
-    const child = (await until(() => readFile(pid, "utf8"), { what: "the program to start" })).trim();
-    const isThere = () => existsSync(`/proc/${child}/exe`) && existsSync(`/proc/${child}/cmdline`);
+    const child = Number(await until(() => readFile(pid, "utf8"), { what: "the program to start" }));
     // That one process alone, as the kernel would.
     started.process.kill("SIGKILL");
     await started.exited;
-    const endsWithIt = until(
-      async () => !isThere() || (await readFile(`/proc/${child}/stat`, "utf8")).includes(") Z "),
-      {
-        what: "the program to end",
-      },
-    );
-    await endsWithIt.finally(() => killTree(Number(child)));
+    await until(() => !isAlive(child), { what: "the program to end" }).finally(() => killTree(child));
+    await rm(pid);
   },
 );

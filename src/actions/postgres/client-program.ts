@@ -1,17 +1,16 @@
 /** Runs pg_dump and pg_restore: by argv, with the password in their own environment only, ended whole with the signal. */
 
-import { spawn } from "node:child_process";
 import { join } from "node:path";
 import type { Failure } from "../../domain/action.ts";
 import type { PostgresTarget } from "../../domain/target.ts";
 import { lasting, passing } from "../failure.ts";
+import { type Ended, runProgram } from "../program.ts";
 import { shorten } from "./query-text.ts";
 
 const usualFolders = "/usr/local/bin:/usr/bin:/bin";
 const longestOutput = 64 * 1_048_576;
-const longestErrors = 16_384;
-/** Between being asked to end and being made to. */
-const killAfterMs = 1_000;
+/** Between being asked to end, upon which it cancels its query, and being made to. */
+const graceMs = 1_000;
 
 /** What a program printed; a Failure where it did not end well. A failure that may pass: it was stopped. */
 export async function runClient(
@@ -23,54 +22,34 @@ export async function runClient(
   const { signal } = options;
   if (signal.aborted) return passing(`Stopped before ${program} was started.`);
   const command = postgres.binDir === undefined ? program : join(postgres.binDir, program);
-  // A group of its own, so that whatever it starts ends with it.
-  const child = spawn(command, args, {
-    cwd: "/",
-    detached: true,
+  const ended = await runProgram({
+    program: command,
+    args,
+    folder: "/",
     env: environmentFor(postgres.url, options.database),
-    stdio: ["ignore", "pipe", "pipe"],
+    signal,
+    largestBytes: longestOutput,
+    graceMs,
+    // One that is killed with its worker must not go on writing where the next worker begins anew.
+    mortal: true,
   });
-  const output: Buffer[] = [];
-  let bytes = 0;
-  let errors = "";
-  child.stdout.on("data", (chunk: Buffer) => {
-    bytes += chunk.length;
-    if (bytes <= longestOutput) output.push(chunk);
-  });
-  child.stderr.on("data", (chunk: Buffer) => {
-    errors = (errors + chunk.toString("utf8")).slice(-longestErrors);
-  });
-  let killer: NodeJS.Timeout | undefined;
-  const end = () => {
-    endGroup(child.pid, "SIGTERM");
-    killer = setTimeout(() => endGroup(child.pid, "SIGKILL"), killAfterMs);
-  };
-  signal.addEventListener("abort", end, { once: true });
-  try {
-    const code = await new Promise<number | null>((resolve, reject) => {
-      child.once("error", reject);
-      child.once("close", resolve);
-    });
-    if (signal.aborted) return passing(`Stopped while ${program} ran.`);
-    if (bytes > longestOutput) return lasting(`${program} printed more than ${longestOutput / 1_048_576} MiB.`);
-    if (code === 0) return { status: "ended", output: Buffer.concat(output).toString("utf8") };
-    return lasting(`${program} failed (exit code ${code}): ${reasonIn(errors)}`);
-  } catch (error) {
-    const { code = "" } = error as NodeJS.ErrnoException;
-    if (code === "ENOENT" || code === "EACCES") {
-      return lasting(
-        `There is no ${command} that can be run. Install PostgreSQL's client programs, or correct postgres.binDir.`,
-      );
-    }
-    throw error;
-  } finally {
-    clearTimeout(killer);
-    signal.removeEventListener("abort", end);
+  if (ended.unstarted) {
+    return lasting(
+      `There is no ${command} that can be run (${ended.unstarted}). Install PostgreSQL's client programs, or correct postgres.binDir.`,
+    );
   }
+  if (signal.aborted) return passing(`Stopped while ${program} ran.`);
+  if (ended.tooLarge) return lasting(`${program} printed more than ${longestOutput / 1_048_576} MiB.`);
+  if (ended.code === 0) return { status: "ended", output: ended.output };
+  return lasting(`${program} failed (${howItEnded(ended)}): ${reasonIn(ended.errors)}`);
+}
+
+function howItEnded({ code, endedBy }: Ended): string {
+  return code === null ? `ended by ${endedBy}` : `exit code ${code}`;
 }
 
 /** What libpq reads of the configured URL. Nothing of Paramedic's own environment is passed on. */
-function environmentFor(configured: string, database: string): NodeJS.ProcessEnv {
+function environmentFor(configured: string, database: string): Record<string, string> {
   const url = new URL(configured);
   const parameter = (name: string, variable: string) => {
     const value = url.searchParams.get(name);
@@ -78,6 +57,7 @@ function environmentFor(configured: string, database: string): NodeJS.ProcessEnv
   };
   return {
     PATH: usualFolders,
+    LANG: "C",
     LC_ALL: "C",
     PGAPPNAME: "paramedic",
     PGCONNECT_TIMEOUT: "10",
@@ -92,15 +72,6 @@ function environmentFor(configured: string, database: string): NodeJS.ProcessEnv
     ...parameter("sslcert", "PGSSLCERT"),
     ...parameter("sslkey", "PGSSLKEY"),
   };
-}
-
-function endGroup(pid: number | undefined, signal: NodeJS.Signals): void {
-  if (pid === undefined) return;
-  try {
-    process.kill(-pid, signal);
-  } catch {
-    // It has ended.
-  }
 }
 
 /** The last line that says what went wrong. */
