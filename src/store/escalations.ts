@@ -5,6 +5,7 @@ import { type DueLevels, dueLevels, type Level, lookAgain, unknownPolicy } from 
 import type { EscalationTopic } from "../domain/topic.ts";
 import { type Database, inTransaction } from "./connect.ts";
 import { isOver } from "./escalate.ts";
+import { given } from "./given.ts";
 import { appendFromOutside } from "./outside.ts";
 
 /** `levelsOf` a policy that is not configured is null. */
@@ -71,6 +72,11 @@ interface DueRow {
   readonly now: Date;
 }
 
+const saying = given({
+  messages: { id: "uuid", run_id: "uuid", topic: "text", about: "text", policy: "text", way: "text", level: "int" },
+});
+const advancing = given({ t: { run_id: "uuid", next_level: "int", due_at: "timestamptz", unknown: "boolean" } });
+
 async function advance(
   client: pg.PoolClient,
   levelsOf: (policy: string) => readonly Level[] | null,
@@ -89,30 +95,32 @@ async function advance(
     step.due.flatMap((level) => (levels[level]?.ways ?? []).map((way) => ({ id: newId(), row, level, way }))),
   );
   await client.query(
-    `INSERT INTO paramedic.outbox (id, run_id, topic, about, way, policy, level)
-     SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::int[])
+    `INSERT INTO paramedic.outbox (${saying.columns.messages}) SELECT * FROM ${saying.from.messages}
      ON CONFLICT (run_id, topic, about, way, policy, level) DO NOTHING`,
-    [
-      messages.map(({ id }) => id),
-      messages.map(({ row }) => row.run_id),
-      messages.map(({ row }) => row.topic),
-      messages.map(({ row }) => row.about),
-      messages.map(({ way }) => way),
-      messages.map(({ row }) => row.policy),
-      messages.map(({ level }) => level),
-    ],
+    saying.values({
+      messages: messages.map(({ id, row: { run_id, topic, about, policy }, way, level }) => ({
+        id,
+        run_id,
+        topic,
+        about,
+        way,
+        policy,
+        level,
+      })),
+    }),
   );
   await client.query(
     `UPDATE paramedic.escalations e SET next_level = t.next_level, due_at = t.due_at,
        unknown_since = CASE WHEN t.unknown THEN coalesce(e.unknown_since, now()) END
-     FROM unnest($1::uuid[], $2::int[], $3::timestamptz[], $4::boolean[]) AS t(run_id, next_level, due_at, unknown)
-     WHERE e.run_id = t.run_id`,
-    [
-      steps.map(({ row }) => row.run_id),
-      steps.map(({ step }) => step.nextLevel),
-      steps.map(({ step }) => (step.dueAt === null ? null : new Date(step.dueAt).toISOString())),
-      steps.map(({ row }) => isUnknown(row)),
-    ],
+     FROM ${advancing.from.t} WHERE e.run_id = t.run_id`,
+    advancing.values({
+      t: steps.map(({ row, step }) => ({
+        run_id: row.run_id,
+        next_level: step.nextLevel,
+        due_at: step.dueAt === null ? null : new Date(step.dueAt).toISOString(),
+        unknown: isUnknown(row),
+      })),
+    }),
   );
   const unknown = steps.filter(({ row }) => isUnknown(row)).map(({ row }) => row);
   return { due: rows.length, beginning, unknown };

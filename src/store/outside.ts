@@ -3,6 +3,7 @@
 import type pg from "pg";
 import type { Happening } from "../domain/event.ts";
 import { extend } from "./chain.ts";
+import { given } from "./given.ts";
 
 /** Something that happened to a run and was not done by its worker. */
 export interface OutsideEvent {
@@ -34,27 +35,26 @@ export async function appendFromOutside(
   const happenings = new Map(events.map((event) => [event.runId, event.happening]));
   const links = rows.flatMap((row) => {
     const happening = happenings.get(row.id) as Happening;
-    return extend(row.id, { seq: row.last_seq, hash: row.last_hash }, [{ at: row.at.toISOString(), ...happening }]);
+    const dated = { at: row.at.toISOString(), ...happening };
+    return extend(row.id, { seq: row.last_seq, hash: row.last_hash }, [dated]).map((link) => ({ id: row.id, ...link }));
   });
   if (links.length === 0) return [];
-  const ids = rows.map((row) => row.id);
-  const values = [
-    ids,
-    links.map((link) => link.seq),
-    links.map((link) => link.text),
-    links.map((link) => link.prevHash),
-    links.map((link) => link.hash),
-  ];
-  await client.query({ name: "paramedic-append-from-outside", text: appendSql, values });
-  return ids;
+  await client.query({
+    name: "paramedic-append-from-outside",
+    text: appendSql,
+    values: tables.values({ told: links }),
+  });
+  return rows.map((row) => row.id);
 }
+
+const tables = given({ told: { id: "uuid", seq: "int", text: "text", prevHash: "bytea", hash: "bytea" } });
 
 const appendSql = `
 WITH told AS (
-  SELECT * FROM unnest($1::uuid[], $2::int[], $3::text[], $4::bytea[], $5::bytea[]) AS t(id, seq, event, prev_hash, hash)
+  SELECT * FROM ${tables.from.told}
 ), written AS (
   INSERT INTO paramedic.run_events (run_id, seq, event, prev_hash, hash)
-  SELECT id, seq, event::json, prev_hash, hash FROM told
+  SELECT id, seq, text::json, prevHash, hash FROM told
 ), behind AS (
   UPDATE paramedic.outbox o SET due_at = now()
   FROM told WHERE o.run_id = told.id AND o.state = 'following' AND o.due_at IS NULL

@@ -7,6 +7,7 @@ import type pg from "pg";
 import type { Alert, IgnoredReason } from "../domain/alert.ts";
 import { batched } from "./batch.ts";
 import { type Database, inTransaction } from "./connect.ts";
+import { given } from "./given.ts";
 import { firstEvent, lockKeyOf, type NewRun } from "./new-run.ts";
 import { appendFromOutside } from "./outside.ts";
 
@@ -37,7 +38,7 @@ export type Receive = (alerts: readonly IncomingAlert[]) => Promise<readonly Rec
  * Two Alertmanagers may have seen one alert start at slightly different times; a start that is later than this after
  * that of the open episode is a new firing, whose predecessor's end was never told (`send_resolved: false`).
  */
-const sameStartSeconds = 60;
+const sameStart = "interval '60 s'";
 const mostDeliveriesInOne = 64;
 /** Beyond this, Alertmanager is asked to come again: their answers would be late anyway. */
 const mostDeliveriesWaiting = 2_000;
@@ -183,27 +184,31 @@ async function open(
   const { rows: stored } = await client.query<OpenedRow>({
     name: "paramedic-open-episodes",
     text: openSql,
-    values: [
-      rows.map(({ alert }) => alert.episodeId),
-      rows.map(({ alert }) => alert.source),
-      rows.map(({ alert }) => alert.alert.fingerprint),
-      rows.map(({ alert }) => alert.alert.startsAt),
-      rows.map(({ alert }) => JSON.stringify(alert.alert.labels)),
-      rows.map(({ alert }) => JSON.stringify(alert.alert.annotations)),
-      rows.map(({ times }) => times),
-      sameStartSeconds,
-      runs.map(({ index }) => index),
-      runs.map(({ run }) => run.id),
-      runs.map(({ run }) => run.playbook),
-      runs.map(({ run }) => run.playbookHash),
-      runs.map(({ run }) => run.target ?? ""),
-      runs.map(({ run }) => lockKeyOf(run)),
-      runs.map(({ first }) => first.text),
-      runs.map(({ first }) => first.prevHash),
-      runs.map(({ first }) => first.hash),
-      runs.map(({ run }) => run.hold?.policy ?? null),
-      runs.map(({ run }) => (run.hold?.afterMs ?? 0) / 1000),
-    ],
+    values: opened.values({
+      told: rows.map(({ alert: { episodeId, source, alert }, times }, index) => ({
+        index: index + 1,
+        id: episodeId,
+        source,
+        fingerprint: alert.fingerprint,
+        starts_at: alert.startsAt,
+        labels: JSON.stringify(alert.labels),
+        annotations: JSON.stringify(alert.annotations),
+        times,
+      })),
+      runs: runs.map(({ index, run, first }) => ({
+        index,
+        id: run.id,
+        playbook: run.playbook,
+        playbook_hash: run.playbookHash,
+        target: run.target ?? "",
+        lock_key: lockKeyOf(run),
+        event: first.text,
+        prev_hash: first.prevHash,
+        hash: first.hash,
+        hold_policy: run.hold?.policy ?? null,
+        hold_seconds: (run.hold?.afterMs ?? 0) / 1000,
+      })),
+    }),
   });
   const of = rows.map(({ alert }) => alert);
   return settleOpened(firing, of, await withRunsOfOthers(client, of, stored), answers);
@@ -276,12 +281,39 @@ interface OpenedRow {
   readonly runs: readonly { id: string; playbook: string; target: string; created: boolean }[];
 }
 
+const opened = given({
+  told: {
+    index: "int",
+    id: "uuid",
+    source: "text",
+    fingerprint: "text",
+    starts_at: "timestamptz",
+    labels: "jsonb",
+    annotations: "jsonb",
+    /** How often the batch tells it. */
+    times: "int",
+  },
+  /** The runs that each alert wants, by its index. */
+  runs: {
+    index: "int",
+    id: "uuid",
+    playbook: "text",
+    playbook_hash: "text",
+    target: "text",
+    lock_key: "text",
+    event: "text",
+    prev_hash: "bytea",
+    hash: "bytea",
+    hold_policy: "text",
+    hold_seconds: "float8",
+  },
+});
+
 // `status || ''` keeps Postgres from the index of all that fires: where its statistics are of a time when little did, that one
 // is the shorter way to it.
 const openSql = `
 WITH told AS (
-  SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::timestamptz[], $5::jsonb[], $6::jsonb[], $7::int[])
-    WITH ORDINALITY AS t(id, source, fingerprint, starts_at, labels, annotations, times, index)
+  SELECT * FROM ${opened.from.told}
 ), timely AS (
   SELECT told.* FROM told WHERE NOT EXISTS (
     SELECT FROM paramedic.episodes e
@@ -294,13 +326,10 @@ WITH told AS (
   ON CONFLICT (source, fingerprint) WHERE status = 'firing' DO UPDATE
     SET last_seen = now(), notifications = e.notifications + excluded.notifications,
         annotations = excluded.annotations
-    WHERE excluded.starts_at BETWEEN e.starts_at - make_interval(secs => $8) AND e.starts_at + make_interval(secs => $8)
+    WHERE excluded.starts_at BETWEEN e.starts_at - ${sameStart} AND e.starts_at + ${sameStart}
   RETURNING e.id, e.source, e.fingerprint
 ), wanted AS (
-  SELECT r.*, seen.id AS episode_id
-  FROM unnest($9::int[], $10::uuid[], $11::text[], $12::text[], $13::text[], $14::text[], $15::text[], $16::bytea[], $17::bytea[],
-      $18::text[], $19::float8[])
-    AS r(index, id, playbook, playbook_hash, target, lock_key, event, prev_hash, hash, hold_policy, hold_seconds)
+  SELECT runs.*, seen.id AS episode_id FROM ${opened.from.runs}
   LEFT JOIN told USING (index) LEFT JOIN seen USING (source, fingerprint)
 ), created AS (
   INSERT INTO paramedic.runs (id, episode_id, playbook, playbook_hash, target, lock_key, trigger, last_seq, last_hash)
@@ -324,7 +353,7 @@ WITH told AS (
   SELECT index, json_agg(json_build_object('id', id, 'playbook', playbook, 'target', target, 'created', created)) AS runs
   FROM known WHERE id IS NOT NULL GROUP BY index
 )
-SELECT timely.index::int AS index, coalesce(seen.id, timely.id) AS id, seen.id IS NULL AS superseded,
+SELECT timely.index, coalesce(seen.id, timely.id) AS id, seen.id IS NULL AS superseded,
   coalesce(answers.runs, '[]'::json) AS runs
 FROM timely LEFT JOIN seen USING (source, fingerprint) LEFT JOIN answers USING (index)
 WHERE seen.id IS NOT NULL OR EXISTS (
@@ -337,14 +366,9 @@ async function supersede(client: pg.PoolClient, late: readonly IncomingAlert[]):
     `UPDATE paramedic.episodes e SET status = 'resolved', ends_at = t.starts_at
      FROM unnest($1::text[], $2::text[], $3::timestamptz[]) AS t(source, fingerprint, starts_at)
      WHERE e.source = t.source AND e.fingerprint = t.fingerprint AND e.status = 'firing'
-       AND e.starts_at < t.starts_at - make_interval(secs => $4)
+       AND e.starts_at < t.starts_at - ${sameStart}
      RETURNING e.id`,
-    [
-      late.map((one) => one.source),
-      late.map((one) => one.alert.fingerprint),
-      late.map((one) => one.alert.startsAt),
-      sameStartSeconds,
-    ],
+    [late.map((one) => one.source), late.map((one) => one.alert.fingerprint), late.map((one) => one.alert.startsAt)],
   );
   return rows.map((row) => row.id);
 }
@@ -356,30 +380,40 @@ async function close(client: pg.PoolClient, resolved: readonly IncomingAlert[]):
     const before = latest.get(keyOf(one));
     if (!before || one.alert.startsAt >= before.alert.startsAt) latest.set(keyOf(one), one);
   }
-  const rows = [...latest.values()];
-  const { rows: closed } = await client.query<{ id: string }>(closeSql, [
-    rows.map((one) => one.episodeId),
-    rows.map((one) => one.source),
-    rows.map((one) => one.alert.fingerprint),
-    rows.map((one) => one.alert.startsAt),
-    rows.map((one) => one.alert.endsAt ?? one.alert.startsAt),
-    rows.map((one) => JSON.stringify(one.alert.labels)),
-    rows.map((one) => JSON.stringify(one.alert.annotations)),
-    sameStartSeconds,
-  ]);
-  return closed.map((row) => row.id);
+  const told = [...latest.values()].map(({ episodeId, source, alert }) => ({
+    id: episodeId,
+    source,
+    fingerprint: alert.fingerprint,
+    starts_at: alert.startsAt,
+    ends_at: alert.endsAt ?? alert.startsAt,
+    labels: JSON.stringify(alert.labels),
+    annotations: JSON.stringify(alert.annotations),
+  }));
+  const { rows } = await client.query<{ id: string }>(closeSql, closing.values({ told }));
+  return rows.map((row) => row.id);
 }
+
+const closing = given({
+  told: {
+    id: "uuid",
+    source: "text",
+    fingerprint: "text",
+    starts_at: "timestamptz",
+    ends_at: "timestamptz",
+    labels: "jsonb",
+    annotations: "jsonb",
+  },
+});
 
 const closeSql = `
 WITH told AS (
-  SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::timestamptz[], $5::timestamptz[], $6::jsonb[], $7::jsonb[])
-    AS t(id, source, fingerprint, starts_at, ends_at, labels, annotations)
+  SELECT * FROM ${closing.from.told}
 ), closed AS (
   UPDATE paramedic.episodes e
   SET status = 'resolved', ends_at = t.ends_at, last_seen = now(), notifications = e.notifications + 1
   FROM told t
   WHERE e.source = t.source AND e.fingerprint = t.fingerprint AND e.status = 'firing'
-    AND e.starts_at <= t.starts_at + make_interval(secs => $8)
+    AND e.starts_at <= t.starts_at + ${sameStart}
   RETURNING e.id, e.source, e.fingerprint
 ), unheard AS (
   INSERT INTO paramedic.episodes (id, source, fingerprint, status, starts_at, ends_at, labels, annotations)
