@@ -13,6 +13,7 @@ import {
   untouched,
 } from "./progress.ts";
 import type { Run, WaitingFor } from "./run.ts";
+import { nextCheck } from "./verify.ts";
 
 export type Decision =
   /** Evaluate the step's condition if it is the first time, then look. */
@@ -409,21 +410,14 @@ function verification(run: Run, progress: Progress, changed: number, now: number
   }
   const resolved = changed === 0 && isResolved(run, progress);
   const begin = Math.max(Date.parse(progress.settledAt), resolved ? Date.parse(progress.resolvedAt ?? "") : 0);
-  const { checks } = progress;
-  // Every check must hold without another failing meanwhile, so what passed before the last failure is measured anew.
-  const failing = verify.findIndex((_, index) => checks.get(index)?.passed !== true);
-  const index = failing === -1 ? verify.findIndex((_, at) => checks.get(at)?.stale) : failing;
-  const check = verify[index];
-  if (check) {
-    const last = checks.get(index);
-    const deadline = begin + check.withinMs;
-    if (!last || last.passed) return held(run, progress, check, now) ?? { do: "verify", check, index };
-    const lastAt = Date.parse(last.at);
-    if (lastAt >= deadline)
-      return { do: "end", outcome: "ineffective", reason: ineffectiveReason(changed, resolved, check, last.reason) };
-    const next = Math.min(lastAt + check.everyMs, deadline);
-    if (now < next) return { do: "wait", for: "verification", until: next };
+  const next = nextCheck(verify, progress.checks, begin, now);
+  if (next.kind === "measure") {
+    const { check, index } = next;
     return held(run, progress, check, now) ?? { do: "verify", check, index };
+  }
+  if (next.kind === "wait") return { do: "wait", for: "verification", until: next.until };
+  if (next.kind === "does-not-hold") {
+    return { do: "end", outcome: "ineffective", reason: ineffectiveReason(changed, resolved, next.check, next.reason) };
   }
   if (changed > 0) return { do: "end", outcome: "fixed", reason: "verified: every check of the playbook holds" };
   return resolved

@@ -70,8 +70,9 @@ export interface CheckProgress {
   readonly passed: boolean;
   readonly at: string;
   readonly reason: string | null;
-  /** It passed, and another check failed since: what it says of that moment may no longer be so. */
-  readonly stale: boolean;
+  /** How often in a row it has passed since any check last failed. 0 where it passed: what it said may no longer be so. */
+  readonly held: number;
+  readonly hasHeld: boolean;
 }
 
 export interface Progress {
@@ -181,13 +182,8 @@ export function progressOf(history: readonly RunEvent[]): Progress {
         break;
       case "verification-checked":
         moved = null;
-        if (!event.passed) for (const [index, check] of checks) checks.set(index, { ...check, stale: check.passed });
-        checks.set(event.check, {
-          passed: event.passed,
-          at: event.at,
-          reason: event.reason ?? event.found ?? null,
-          stale: false,
-        });
+        if (!event.passed) for (const [index, check] of checks) checks.set(index, { ...check, held: 0 });
+        checks.set(event.check, measured(checks.get(event.check), event));
         break;
       case "alert-resolved":
         resolvedAt ??= event.at;
@@ -364,4 +360,17 @@ function answered(step: StepProgress, event: Extract<StepEvent, { type: "approva
 function closed(step: StepProgress, approval: string, state: "expired" | "voided", reason: string): StepProgress {
   if (step.approval?.id !== approval) return step;
   return { ...step, reason, approval: { ...step.approval, state, reason } };
+}
+
+function measured(
+  before: CheckProgress | undefined,
+  { passed, at, reason, found }: Extract<RunEvent, { type: "verification-checked" }>,
+): CheckProgress {
+  return {
+    passed,
+    at,
+    reason: reason ?? found ?? null,
+    held: passed ? (before?.held ?? 0) + 1 : 0,
+    hasHeld: passed || before?.hasHeld === true,
+  };
 }

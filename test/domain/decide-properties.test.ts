@@ -377,8 +377,7 @@ describe("decide, for any legal history", () => {
         if (progress.cancel) expect(decision.do).not.toBe("apply");
         if (decision.do === "end" && decision.outcome === "fixed") {
           expect(run.playbook.verify.length).toBeGreaterThan(0);
-          for (const index of run.playbook.verify.keys())
-            expect(progress.checks.get(index)).toMatchObject({ passed: true, stale: false });
+          for (const index of run.playbook.verify.keys()) expect(progress.checks.get(index)?.held).toBeGreaterThan(0);
         }
       }
     });

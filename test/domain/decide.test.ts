@@ -829,7 +829,7 @@ const rows: readonly Row[] = [
     name: "a check that holds at last means fixed however late",
     playbook: verified,
     past: [...doneUntil(10), 70, checked(true)],
-    at: 500,
+    at: 125,
     decided: end("fixed"),
   },
   {
@@ -894,6 +894,27 @@ const rows: readonly Row[] = [
     past: [...doneUntil(10), 12, checked(true), checked(false, 1), 22, checked(true, 1), checked(false)],
     at: 22,
     decided: wait("verification", 32),
+  },
+  {
+    name: "what held before has the longest time there is when it fails as it is measured again",
+    playbook: playbook({ verify: [check({ withinMs: 5_000 }), check()] }),
+    past: [...doneUntil(10), 12, checked(true), checked(false, 1), 30, checked(true, 1), checked(false)],
+    at: 30,
+    decided: wait("verification", 40),
+  },
+  {
+    name: "what was measured before the run was held up is measured again",
+    playbook: playbook({ verify: [check(), check()] }),
+    past: [...doneUntil(10), 12, checked(true), 73, checked(true, 1)],
+    at: 73,
+    decided: { do: "verify", index: 0 },
+  },
+  {
+    name: "checks that each take long are measured twice and no more",
+    playbook: playbook({ verify: [check(), check()] }),
+    past: [...doneUntil(10), 12, checked(true), 73, checked(true, 1), 140, checked(true), 210, checked(true, 1)],
+    at: 210,
+    decided: end("fixed", "every check"),
   },
   {
     name: "all that hold together, the run is fixed",

@@ -148,7 +148,7 @@ describe("progressOf", () => {
         ended("cancelled"),
       ),
     );
-    expect(progress.checks.get(0)).toEqual({ passed: true, at: timeAt(5), reason: null, stale: true });
+    expect(progress.checks.get(0)).toEqual({ passed: true, at: timeAt(5), reason: null, held: 0, hasHeld: true });
     expect(progress.checks.get(1)?.passed).toBe(false);
     expect(progress.resolvedAt).toBe(timeAt(5));
     expect(progress.cancel?.by).toBe("ann");
