@@ -18,6 +18,8 @@ import { nextCheck } from "./verify.ts";
 export type Decision =
   /** Evaluate the step's condition if it is the first time, then look. */
   | { readonly do: "observe"; readonly step: ObserveStep }
+  /** Go on without an observation that cannot be made. */
+  | { readonly do: "pass-over"; readonly step: ObserveStep; readonly reason: string }
   /** Evaluate the step's condition if it is the first time, then find out what would change. */
   | { readonly do: "plan"; readonly step: ChangeStep }
   /** Count what the budget and the cool-down of this playbook and target have seen. */
@@ -251,11 +253,9 @@ function advance(run: Run, progress: Progress, step: Step, now: number): Decisio
     return { do: "wait", for: "approval", until: expiresAt };
   }
   if (at.state === "failed" && retry(at, now) === "give-up") {
-    return {
-      do: "end",
-      outcome: "failed",
-      reason: `step '${step.id}' (${step.do}): ${at.failure?.reason ?? "failed"}`,
-    };
+    const reason = at.failure?.reason ?? "failed";
+    if (step.kind === "observe" && step.optional) return { do: "pass-over", step, reason };
+    return { do: "end", outcome: "failed", reason: `step '${step.id}' (${step.do}): ${reason}` };
   }
   const blocked = held(run, progress, step, now);
   if (blocked) return blocked;

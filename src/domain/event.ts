@@ -75,6 +75,8 @@ export type Happening =
   /** This worker cannot carry out the text that the run started with; another one may. */
   | { readonly type: "set-aside"; readonly worker: string }
   | { readonly type: "step-skipped"; readonly step: string; readonly condition: string }
+  /** An optional observation could not be made; the run goes on without it. */
+  | { readonly type: "step-passed-over"; readonly step: string; readonly reason: string }
   | {
       readonly type: "step-observed";
       readonly step: string;

@@ -104,6 +104,8 @@ interface StepBase {
 
 export interface ObserveStep extends StepBase {
   readonly kind: "observe";
+  /** Where it cannot be made, the run goes on without it. Left out: the run ends. */
+  readonly optional?: true;
 }
 
 export interface ChangeStep extends StepBase {

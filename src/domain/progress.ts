@@ -258,6 +258,8 @@ function advance(step: StepProgress, event: StepEvent): StepProgress {
   switch (event.type) {
     case "step-skipped":
       return { ...step, state: "skipped", reason: `the condition does not hold: ${event.condition}` };
+    case "step-passed-over":
+      return { ...step, state: "skipped", failures: 0, failure: null, reason: `not known: ${event.reason}` };
     case "step-observed":
       return { ...step, state: "observed", result: event.output, failures: 0, failure: null };
     case "step-planned":

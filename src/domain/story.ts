@@ -40,6 +40,8 @@ function sentence(event: RunEvent): Sentence {
       };
     case "step-skipped":
       return { text: `Skipped ${event.step}: '${event.condition}' does not hold` };
+    case "step-passed-over":
+      return { text: `Went on without ${event.step}, which cannot be told: ${event.reason}`, tone: "bad" };
     case "step-observed":
       return { text: `Looked (${event.step}): ${event.found ?? brief(event.output)}` };
     case "step-planned":

@@ -41,6 +41,7 @@ export type Report = (path: YamlPath, message: string) => void;
 export interface Surroundings {
   readonly steps: ReadonlyMap<string, ValueType>;
   readonly laterSteps: ReadonlySet<string>;
+  readonly optionalSteps: ReadonlySet<string>;
   readonly inputs: Readonly<Record<string, InputDeclaration>>;
 }
 
@@ -82,7 +83,17 @@ export function compileStep(
     const found = textOf(raw.found, { ...scope, output: outputType(action) }, report);
     return condition === undefined || input === null || found === undefined
       ? null
-      : { step: { ...base, kind: "observe" }, action, condition, input, found };
+      : {
+          step: { ...base, kind: "observe", ...(raw.optional && { optional: true }) },
+          action,
+          condition,
+          input,
+          found,
+        };
+  }
+  if (raw.optional) {
+    report(["optional"], `${action.name} changes something, and a change that fails is for people; leave optional out`);
+    return null;
   }
   if (raw.found !== undefined) {
     report(["found"], `${action.name} changes something and its effects say what; leave found out`);

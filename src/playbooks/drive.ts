@@ -106,6 +106,9 @@ async function carryOut(
       record.note(await observe(performance(), decision.step, progress));
       world.reached("after-observe", claimed.id);
       return "go-on";
+    case "pass-over":
+      record.note({ type: "step-passed-over", step: decision.step.id, reason: decision.reason });
+      return "go-on";
     case "plan":
       world.reached("before-plan", claimed.id);
       record.note(await plan(performance(), decision.step, progress));

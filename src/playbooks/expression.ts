@@ -17,6 +17,8 @@ export interface Scope {
   readonly steps: ReadonlyMap<string, ValueType>;
   /** The steps that have not run yet where the expression stands; its own among them. */
   readonly laterSteps: ReadonlySet<string>;
+  /** The steps before this one that may have seen nothing: an expression must ask for them first. Left out: none. */
+  readonly optionalSteps?: ReadonlySet<string>;
   readonly inputs: Readonly<Record<string, InputDeclaration>>;
   /** What `output` is; null where there is none. */
   readonly output: ValueType | null;
@@ -107,7 +109,7 @@ export function compileExpression(source: string, scope: Scope): CompiledExpress
   if (source.length > longestSource) return refused(`the expression is longer than ${longestSource} characters`);
   try {
     const tree = parseExpression(source);
-    const wrong = refusedSyntax(tree) ?? refusedName(tree, scope);
+    const wrong = refusedSyntax(tree) ?? refusedName(tree, scope) ?? notAskedFor(tree, scope);
     return wrong === null ? check(tree, scope) : refused(`${wrong}: ${source}`);
   } catch (error) {
     return refused(`${summaryOf(error)}: ${source}`);
@@ -150,6 +152,20 @@ function refusedStep(id: string, scope: Scope): string | null {
   if (scope.steps.has(id)) return null;
   if (scope.laterSteps.has(id)) return `step '${id}' has not run yet at this point; only earlier steps have an output`;
   return `there is no step '${id}'${hint(id, scope.steps.keys())}`;
+}
+
+/** Whether it uses an optional step without asking anywhere whether that has seen something. */
+function notAskedFor(tree: ASTNode, { optionalSteps }: Scope): string | null {
+  if (!optionalSteps) return null;
+  const asked = new Set(
+    presenceTests(tree).flatMap((test) => {
+      const [root, id] = pathOf(test) ?? [];
+      return root === "steps" && id !== undefined ? [id] : [];
+    }),
+  );
+  const id = stepsIn(tree).find((one) => optionalSteps.has(one) && !asked.has(one));
+  if (id === undefined) return null;
+  return `step '${id}' is optional, so it may have seen nothing; ask first, as in has(steps.${id}) && …`;
 }
 
 function check(tree: ASTNode, scope: Scope): CompiledExpression {

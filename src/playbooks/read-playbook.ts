@@ -5,7 +5,14 @@ import { parseDuration } from "../domain/duration.ts";
 import type { Budget, InputDeclaration, Playbook, Step, TargetChoice } from "../domain/playbook.ts";
 import type { Target } from "../domain/target.ts";
 import { dyn, type ValueType } from "./cel-types.ts";
-import { compileCheck, compileStep, type LoadedCheck, type LoadedStep, outputType } from "./compile-step.ts";
+import {
+  compileCheck,
+  compileStep,
+  type LoadedCheck,
+  type LoadedStep,
+  outputType,
+  type Surroundings,
+} from "./compile-step.ts";
 import type { Matcher } from "./matcher.ts";
 import { hint } from "./near.ts";
 import {
@@ -99,8 +106,9 @@ function readParts(raw: Raw, name: string | undefined, reading: Reading): ReadPl
   const onResolved = readField(raw, "on_resolved", reading);
   const during = readField(raw, "during", reading);
   const inputs = starts?.on.request?.inputs ?? {};
-  const { steps, types } = readSteps(raw, inputs, reading);
-  const checks = readChecks(raw, inputs, types, reading);
+  const { steps, types, optional } = readSteps(raw, inputs, reading);
+  const around = { steps: types, optionalSteps: optional, laterSteps: new Set<string>(), inputs };
+  const checks = readChecks(raw, around, reading);
   const loadedAll = steps.length > 0 && steps.length === types.size;
   const changesNothing = loadedAll && !steps.some(({ step }) => changesTarget(step));
   if (loadedAll && (starts?.on.request || starts?.on.schedule)) warnOfNoEnd(steps, reading);
@@ -191,19 +199,22 @@ function readTarget(raw: Raw, reading: Reading): TargetChoice | null {
 interface ReadSteps {
   readonly steps: readonly LoadedStep[];
   readonly types: ReadonlyMap<string, ValueType>;
+  readonly optional: ReadonlySet<string>;
 }
 
 function readSteps(raw: Raw, inputs: Readonly<Record<string, InputDeclaration>>, reading: Reading): ReadSteps {
   const { world } = reading;
   const steps: LoadedStep[] = [];
   const types = new Map<string, ValueType>();
+  const optional = new Set<string>();
   const items = readList(raw, "steps", reading);
   const ids = items.map((item) => asMap(item)?.["id"]).filter((id) => typeof id === "string");
   items.forEach((item, at) => {
     const path: YamlPath = ["steps", at];
     const step = readItem(item, stepSchema, { id: "unnamed" }, path, reading);
     if (step !== undefined) {
-      const around = { steps: types, laterSteps: new Set(ids.filter((id) => !types.has(id))), inputs };
+      const laterSteps = new Set(ids.filter((id) => !types.has(id)));
+      const around = { steps: types, optionalSteps: optional, laterSteps, inputs };
       const loaded = compileStep(step, world.actions, around, (inside, message) => {
         reading.error([...path, ...inside], message);
       });
@@ -212,19 +223,14 @@ function readSteps(raw: Raw, inputs: Readonly<Record<string, InputDeclaration>>,
     // Even a step with mistakes exists, so that references to it are not reported as well.
     const { id, do: action } = asMap(item) ?? {};
     if (typeof id !== "string") return;
+    if (step?.optional) optional.add(id);
     if (types.has(id)) reading.error([...path, "id"], `there is already a step '${id}'; ids are unique in a playbook`);
     else types.set(id, typeof action === "string" ? outputType(world.actions.get(action) ?? null) : dyn);
   });
-  return { steps, types };
+  return { steps, types, optional };
 }
 
-function readChecks(
-  raw: Raw,
-  inputs: Readonly<Record<string, InputDeclaration>>,
-  steps: ReadonlyMap<string, ValueType>,
-  reading: Reading,
-): readonly LoadedCheck[] {
-  const around = { steps, laterSteps: new Set<string>(), inputs };
+function readChecks(raw: Raw, around: Surroundings, reading: Reading): readonly LoadedCheck[] {
   return readList(raw, "verify", reading).flatMap((item, at) => {
     const path: YamlPath = ["verify", at];
     const check = readItem(item, checkSchema, { expect: "true" }, path, reading);

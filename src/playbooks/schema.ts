@@ -46,6 +46,10 @@ export const stepSchema = z
     found: condition
       .optional()
       .describe("What the observation means, for people: a CEL expression over output that gives a text."),
+    optional: z
+      .boolean({ error: "must be true or false" })
+      .optional()
+      .describe("For observations: where it cannot be made, the run goes on without it; false where it is left out."),
     approval: z
       .enum(["by-risk", "always", "never"], { error: "must be by-risk, always or never" })
       .optional()
@@ -59,7 +63,7 @@ export const stepSchema = z
       .describe("What the step changed is put back when the alert resolves; with revert_after, whichever comes first."),
     timeout: stepTimeout.optional(),
   })
-  .describe("One use of an action. Steps run in order; the first that fails ends the run.");
+  .describe("One use of an action. Steps run in order; the first that fails, unless it is optional, ends the run.");
 
 /** One entry of `verify`. */
 export const checkSchema = z

@@ -14,6 +14,7 @@ const steps: fc.Arbitrary<readonly Step[]> = fc
   .array(
     fc.oneof(
       { weight: 1, arbitrary: fc.constant("observe" as const) },
+      { weight: 1, arbitrary: fc.constant("look" as const) },
       {
         weight: 3,
         arbitrary: fc.record({
@@ -28,7 +29,11 @@ const steps: fc.Arbitrary<readonly Step[]> = fc
     { minLength: 0, maxLength: 4 },
   )
   .map((kinds) =>
-    kinds.map((kind, index) => (kind === "observe" ? observeStep(`s${index}`) : changeStep(`s${index}`, kind))),
+    kinds.map((kind, index) => {
+      if (kind === "observe") return observeStep(`s${index}`);
+      if (kind === "look") return observeStep(`s${index}`, { optional: true });
+      return changeStep(`s${index}`, kind);
+    }),
   );
 
 const playbooks: fc.Arbitrary<Playbook> = fc
@@ -200,6 +205,9 @@ function simulate(of: Playbook, dryRun: boolean, numbers: readonly number[]): Si
             step: decision.step.id,
           }),
         );
+        break;
+      case "pass-over":
+        happen(happened.passedOver(decision.step.id));
         break;
       case "announce":
         happen(happened.announcing(new Date(decision.notBefore).toISOString(), { step: decision.step.id }));

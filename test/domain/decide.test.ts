@@ -40,6 +40,7 @@ const {
   notAnnounced,
   notifying,
   observed,
+  passedOver,
   planned,
   probed,
   railsChecked,
@@ -522,6 +523,31 @@ const rows: readonly Row[] = [
     past: [10, failed("observe", { step: "look" })],
     at: 11,
     decided: wait("retry", 12),
+  },
+  {
+    name: "an optional observation that fails in a way that may pass is tried again first",
+    playbook: playbook({ steps: [observeStep("look", { optional: true }), changeStep("change")] }),
+    past: [10, failed("observe", { step: "look" })],
+    at: 10,
+    decided: wait("retry", 12),
+  },
+  {
+    name: "an optional observation that fails for good is passed over",
+    playbook: playbook({ steps: [observeStep("look", { optional: true }), changeStep("change")] }),
+    past: [failed("observe", { step: "look", retryable: false, reason: "no route" })],
+    decided: { do: "pass-over", step: stepOf("look"), reason: "no route" },
+  },
+  {
+    name: "so is one whose condition cannot be evaluated",
+    playbook: playbook({ steps: [observeStep("look", { optional: true }), changeStep("change")] }),
+    past: [failed("condition", { step: "look", retryable: false })],
+    decided: { do: "pass-over", step: stepOf("look") },
+  },
+  {
+    name: "after what was passed over the run goes on",
+    playbook: playbook({ steps: [observeStep("look", { optional: true }), changeStep("change")] }),
+    past: [failed("observe", { step: "look", retryable: false }), passedOver()],
+    decided: plan,
   },
   {
     name: "an observation fails for good too",
@@ -1582,6 +1608,7 @@ describe("decide", () => {
       created: true,
       "taken-over": true,
       "step-skipped": true,
+      "step-passed-over": true,
       "step-observed": true,
       "step-planned": true,
       "rails-checked": true,
@@ -1618,6 +1645,7 @@ describe("decide", () => {
     } as const satisfies Record<Happening["type"], true>;
     const decisions = {
       observe: true,
+      "pass-over": true,
       plan: true,
       "check-rails": true,
       ask: true,

@@ -13,6 +13,14 @@ test("what was found is told in the order in which it was looked at, the newest 
   expect(foundIn(story)).toEqual(["responses take 900 ms", "40 % of lookups hit"]);
 });
 
+test("what could not be looked at is told too: it is missing from what people decide by", () => {
+  const story = historyOf(
+    happened.observed("measured", "responses take 900 ms"),
+    happened.passedOver("cache", "no route"),
+  );
+  expect(foundIn(story)).toEqual(["responses take 900 ms", "cache: not known (no route)"]);
+});
+
 test("each is one short safe line, and there are few", () => {
   const many = Array.from({ length: 30 }, (_, index) => happened.observed(`step${index}`, evilText.repeat(20)));
   const found = foundIn(historyOf(...many));

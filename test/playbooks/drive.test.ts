@@ -70,6 +70,22 @@ test("what is found is told in the playbook's words, and what cannot be told end
   );
 });
 
+test("an optional look that fails is passed over, what depends on it too, and the run heals all the same", async () => {
+  const yaml = playbookYaml().replace(
+    "  - { id: heal",
+    "  - { id: gone, do: patient.look-away, optional: true }\n" +
+      "  - { id: further, if: has(steps.gone) && steps.gone.sick, do: patient.look }\n  - { id: heal",
+  );
+  await spineWith({ playbooks: [yaml] });
+  const run = await spine.start();
+  expect(await spine.settle(run)).toMatchObject({ outcome: "fixed" });
+  const events = await spine.events(run);
+  expect(events).toContainEqual(
+    expect.objectContaining({ type: "step-passed-over", step: "gone", reason: "it turned away" }),
+  );
+  expect(events).toContainEqual(expect.objectContaining({ type: "step-skipped", step: "further" }));
+});
+
 test("a condition that does not hold skips the step, and a healthy patient leaves nothing to do", async () => {
   await spineWith({ patient: { sick: false } });
   const run = await spine.start();

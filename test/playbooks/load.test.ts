@@ -143,6 +143,17 @@ escalate: database
   expect(compiled.ok && compiled.loaded.matchers).toBeNull();
 });
 
+test("an optional observation may be used where it is asked for first", () => {
+  const optional = good.replace("do: postgres.activity\n", "do: postgres.activity\n    optional: true\n");
+  const asked = "if: has(steps.activity) && steps.activity.longestSeconds";
+  const { playbooks, problems } = loadPlaybooks(
+    [{ file: "heal.yaml", text: optional.replace("if: steps.activity.longestSeconds", asked) }],
+    world,
+  );
+  expect(problems).toEqual([]);
+  expect(playbooks[0]?.playbook.steps[0]).toMatchObject({ kind: "observe", optional: true });
+});
+
 test("conditions, inputs and checks are compiled, by step and by check", () => {
   const compiled = compilePlaybook(good, world);
   if (!compiled.ok) throw new Error("refused");
@@ -166,6 +177,16 @@ describe("one mistake, one message with its line", () => {
     ["name: heal", "name: Heal It", "1: name must be small letters, digits and dashes"],
     ["name: heal", "title: heal", "1: name is missing"],
     ["summary: Cancels what is slow.", "summary: ''", "2: summary is empty"],
+    [
+      "    do: postgres.activity\n  - id: cancel",
+      "    do: postgres.activity\n    optional: true\n  - id: cancel",
+      "11: if: step 'activity' is optional, so it may have seen nothing; ask first, as in has(steps.activity) && …: steps.activity.longestSeconds > 300",
+    ],
+    [
+      "do: postgres.cancel-queries",
+      "do: postgres.cancel-queries\n    optional: true",
+      "12: postgres.cancel-queries changes something, and a change that fails is for people; leave optional out",
+    ],
     ["summary: Cancels what is slow.", "summary: 7", "2: summary must be a string"],
     ["summary:", "sumary: x\nsummary:", "2: unknown key 'sumary'; did you mean summary?"],
     ["summary:", "name: twice\nsummary:", "2: 'name' is given twice in the same place"],
@@ -463,7 +484,7 @@ escalate: nobody
     "a.yaml:10: if: there is no step 'nope'; there are: activity: steps.activity.anything > 300 && steps.nope.x",
     "a.yaml:12: with.olderThanSecond: unknown input 'olderThanSecond'; did you mean olderThanSeconds?",
     "a.yaml:12: with.olderThanSeconds: input 'olderThanSeconds' is missing",
-    "a.yaml:13: steps[2] must be a map with id, do, if, with, found, approval, revert_after, revert_on, timeout",
+    "a.yaml:13: steps[2] must be a map with id, do, if, with, found, optional, approval, revert_after, revert_on, timeout",
     "a.yaml:15: verify[0].expect is missing",
     "a.yaml:15: postgres.restore changes something; verify takes actions that observe",
     "a.yaml:17: the configuration has no escalation policy 'nobody'; there are: database",

@@ -117,6 +117,7 @@ export const happened = {
     ...over,
   }),
   takenOver: (): Happening => ({ type: "taken-over", worker: "other", fence: 2 }),
+  passedOver: (step = "look", reason = "no route"): Happening => ({ type: "step-passed-over", step, reason }),
   skipped: (step = "change"): Happening => ({ type: "step-skipped", step, condition: "false" }),
   observed: (step = "look", found?: string): Happening => ({
     type: "step-observed",

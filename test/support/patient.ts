@@ -74,6 +74,14 @@ export function patientActions(patient: Patient): ActionRegistry {
       return { status: "observed", output: { sick: patient.sick, things: patient.things.length } };
     },
   };
+  const lookAway: ObserveAction<object, { sick: boolean }> = {
+    name: "patient.look-away",
+    summary: "Look at a patient who turns away.",
+    kind: "observe",
+    input: none,
+    output: z.object({ sick: z.boolean() }),
+    observe: async () => ({ status: "failed", reason: "it turned away", retryable: false }),
+  };
   const heal = (name: string, traits: Pick<ChangeAction, "risk" | "repeat">): ChangeAction<object, string[]> => ({
     name,
     summary: "Heal the patient.",
@@ -105,6 +113,7 @@ export function patientActions(patient: Patient): ActionRegistry {
   };
   const all: Action[] = [
     look,
+    lookAway,
     move(patient),
     heal("patient.heal", { risk: "low", repeat: "safe" }),
     heal("patient.heal-once", { risk: "low", repeat: "once" }),
