@@ -1,7 +1,7 @@
 /** How runs and approvals look in a terminal: aligned, one line each, without anything a terminal would obey. */
 
 import type { RunEvent } from "../domain/event.ts";
-import { tell } from "../domain/story.ts";
+import { tell, whenReverted } from "../domain/story.ts";
 
 export interface ListedRun {
   readonly id: string;
@@ -36,13 +36,18 @@ export interface ShownMitigation {
   readonly state: string;
   readonly revertAt: string | null;
   readonly onResolved: boolean;
+  readonly onEnd?: readonly string[];
   readonly revertRun: string | null;
 }
 
 /** A temporary change, and what it changed. */
 export function mitigationLines(one: ShownMitigation): readonly string[] {
-  const ends = [one.revertAt ?? [], one.onResolved ? "when the alert resolves" : []].flat().join(", or ");
-  const until = one.state === "in-force" ? ` until ${ends}` : one.revertRun === null ? "" : ` by run ${one.revertRun}`;
+  const until =
+    one.state === "in-force"
+      ? `, put back ${whenReverted(one)}`
+      : one.revertRun === null
+        ? ""
+        : ` by run ${one.revertRun}`;
   const where = `${one.playbook}${one.target === null ? "" : ` on ${one.target}`}`;
   return [plain(`${one.id}  ${one.state}${until}  ${where}`), ...one.effects.map((effect) => plain(`    ${effect}`))];
 }

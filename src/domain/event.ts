@@ -2,6 +2,7 @@
 
 import type { Labels } from "./alert.ts";
 import type { Json } from "./json.ts";
+import type { RevertOnEnd } from "./playbook.ts";
 import type { ReportTo } from "./report.ts";
 import type { EscalationTopic, Topic } from "./topic.ts";
 
@@ -175,6 +176,8 @@ export type Happening =
       readonly effects: readonly string[];
       readonly revertAt: string | null;
       readonly onResolved: boolean;
+      /** How its own run must end for it to end too; left out: that makes no difference. */
+      readonly onEnd?: readonly RevertOnEnd[];
     }
   /** Of a run that puts a mitigation back: whether it did. Of the run that made it: that no run was needed, and why. */
   | {

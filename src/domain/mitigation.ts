@@ -1,5 +1,7 @@
 /** A mitigation: a temporary change in force, or one that was. */
 
+import type { RevertOnEnd } from "./playbook.ts";
+
 export type MitigationState = "in-force" | "reverting" | "reverted" | "kept" | "failed";
 
 export interface Mitigation {
@@ -14,6 +16,8 @@ export interface Mitigation {
   /** When it is put back by itself; null: not by time. */
   readonly revertAt: string | null;
   readonly onResolved: boolean;
+  /** How its own run must end for it to end too. */
+  readonly onEnd: readonly RevertOnEnd[];
   readonly beganAt: string;
   readonly endedAt: string | null;
   readonly decidedBy: string | null;

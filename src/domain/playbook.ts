@@ -119,11 +119,16 @@ export interface ChangeStep extends StepBase {
   readonly revert: Revert | null;
 }
 
-/** When a mitigation ends: after a time, when the alert resolves, or whichever of both comes first. */
+/** When a mitigation ends: after a time, when the alert resolves, when its own run ends so; whichever comes first. */
 export interface Revert {
   readonly afterMs: number | null;
   readonly onResolved: boolean;
+  /** Left out: however its run ends, it stays. */
+  readonly onEnd?: readonly RevertOnEnd[];
 }
+
+/** `verified`: the run is fixed, or what was handed over has recovered. `declined`: by people, or nobody answered. */
+export type RevertOnEnd = "verified" | "declined";
 
 /** One measurement of success: an observation and what must hold of its output, within a time. */
 export interface Check {

@@ -161,9 +161,18 @@ function about({ topic, level }: { readonly topic?: Topic; readonly level: numbe
   return topic === "record" ? "" : ` (level ${level})`;
 }
 
-function whenReverted(event: { readonly revertAt: string | null; readonly onResolved: boolean }): string {
-  const at = event.revertAt === null ? [] : [`at ${event.revertAt}`];
-  return [...at, ...(event.onResolved ? ["when the alert resolves"] : [])].join(", or ");
+/** In words, as in `at 2026-01-01T00:00:00Z, or when the alert resolves`. */
+export function whenReverted(end: {
+  readonly revertAt: string | null;
+  readonly onResolved: boolean;
+  readonly onEnd?: readonly string[];
+}): string {
+  return [
+    ...(end.revertAt === null ? [] : [`at ${end.revertAt}`]),
+    ...(end.onResolved ? ["when the alert resolves"] : []),
+    ...(end.onEnd?.includes("verified") ? ["when it is verified to have helped"] : []),
+    ...(end.onEnd?.includes("declined") ? ["when a later step is declined"] : []),
+  ].join(", or ");
 }
 
 function startedBy(trigger: Trigger): string {

@@ -116,7 +116,12 @@ export function compileStep(
 function revertOf(raw: z.infer<typeof stepSchema>, action: ChangeAction, report: Report): Revert | null | undefined {
   const { revert_after: after, revert_on: on } = raw;
   if (after === undefined && on === undefined) return null;
-  if (action.revert) return { afterMs: milliseconds(after), onResolved: on === "resolved" };
+  if (action.revert) {
+    const reasons = [on ?? []].flat();
+    const onEnd = reasons.filter((one) => one !== "resolved");
+    const onResolved = reasons.includes("resolved");
+    return { afterMs: milliseconds(after), onResolved, ...(onEnd.length > 0 && { onEnd }) };
+  }
   const key = after === undefined ? "revert_on" : "revert_after";
   report([key], `what ${action.name} changes cannot be put back; leave ${key} out`);
   return undefined;

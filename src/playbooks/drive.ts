@@ -200,7 +200,7 @@ async function checkRails(driven: Driven, step: string): Promise<"go-on"> {
 async function beginMitigation(driven: Driven, step: ChangeStep, progress: Progress): Promise<"go-on" | "stop"> {
   const { world, clock } = driven;
   const started = progress.steps.get(step.id)?.started;
-  const { afterMs = null, onResolved = false } = step.revert ?? {};
+  const { afterMs = null, onResolved = false, onEnd } = step.revert ?? {};
   // An alert that has resolved by now does not resolve once more.
   const over = onResolved && progress.resolvedAt !== null ? clock.now() : Number.POSITIVE_INFINITY;
   const revertAt = Math.min(over, afterMs === null ? Number.POSITIVE_INFINITY : clock.now() + afterMs);
@@ -213,6 +213,7 @@ async function beginMitigation(driven: Driven, step: ChangeStep, progress: Progr
     effects: started?.effects ?? [],
     revertAt: Number.isFinite(revertAt) ? new Date(revertAt).toISOString() : null,
     onResolved,
+    ...(onEnd && { onEnd }),
   };
   return after(await put(driven, [began], { state: "running" }));
 }

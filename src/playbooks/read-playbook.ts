@@ -155,6 +155,7 @@ function changesTarget(step: Step): boolean {
 function warnOfNoEnd(steps: readonly LoadedStep[], reading: Reading): void {
   for (const [at, { step }] of steps.entries()) {
     if (step.kind !== "change" || !step.revert?.onResolved || step.revert.afterMs !== null) continue;
+    if (step.revert.onEnd?.includes("verified")) continue;
     reading.warn(
       ["steps", at, "revert_on"],
       "a run that somebody asks for, or that is due, has no alert that could resolve; give revert_after, too, or what is changed stays until somebody has it put back",

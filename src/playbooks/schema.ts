@@ -29,6 +29,8 @@ const stepTimeout = positiveDuration
   .refine((text) => (parseDuration(text) ?? 0) <= 24 * 3_600_000, { error: "is longer than 24 hours" })
   .describe("How long each call of the action may take; 60s where it is left out.");
 
+const revertReason = z.enum(["resolved", "verified", "declined"], { error: "must be resolved, verified or declined" });
+
 /** One entry of `steps`. */
 export const stepSchema = z
   .strictObject({
@@ -58,9 +60,13 @@ export const stepSchema = z
       .optional()
       .describe("What the step changed is put back after this time: the change is a mitigation."),
     revert_on: z
-      .literal("resolved", { error: "must be resolved" })
+      .union([revertReason, z.array(revertReason).min(1, { error: "is empty" }).max(3)], {
+        error: "must be resolved, verified, declined, or a list of them",
+      })
       .optional()
-      .describe("What the step changed is put back when the alert resolves; with revert_after, whichever comes first."),
+      .describe(
+        "When what the step changed is put back: the alert resolves, the run is verified to have helped, or a later step is declined or nobody answers; with revert_after, whichever comes first.",
+      ),
     timeout: stepTimeout.optional(),
   })
   .describe("One use of an action. Steps run in order; the first that fails, unless it is optional, ends the run.");

@@ -48,6 +48,7 @@ export const tables = given({
     effects: "json",
     revert_at: "timestamptz",
     on_resolved: "boolean",
+    revert_on: "json",
   },
   ended: { id: "uuid", reverted: "boolean" },
 });
@@ -104,6 +105,7 @@ export function rowsOf(appends: readonly Append[], links: readonly (readonly Lin
       effects: JSON.stringify(of.effects),
       revert_at: of.revertAt,
       on_resolved: of.onResolved,
+      revert_on: JSON.stringify(of.onEnd ?? []),
     })),
     ended: allOf("mitigation-ended").map(({ of }) => ({ id: of.mitigation, reverted: of.reverted })),
   };

@@ -126,7 +126,7 @@ WITH told AS (
   WHERE (SELECT count(*) FROM found) > 0
     AND r.id = t.id AND r.fence = t.fence AND r.last_seq = t.last_seq AND r.state || '' = 'running'
     AND (NOT t.intent OR (r.lease_until > now() AND NOT paramedic.paused()))
-  RETURNING r.id, r.episode_id, r.playbook, r.target, r.lock_key, r.trigger, r.requested_by, t.state, t.waiting_for, t.changes,
+  RETURNING r.id, r.episode_id, r.playbook, r.target, r.lock_key, r.trigger, r.requested_by, t.state, t.waiting_for, t.outcome, t.changes,
     t.new_seq > t.last_seq AS grew
 ), written AS (
   INSERT INTO paramedic.run_events (run_id, seq, event, prev_hash, hash)
@@ -167,11 +167,21 @@ WITH told AS (
         due_at = CASE WHEN outbox.state = 'dead' THEN now() ELSE coalesce(outbox.due_at, now()) END
     WHERE outbox.state IN ('waiting', 'following') OR (outbox.state = 'dead' AND outbox.topic = 'record')
 ), mitigated AS (
-  INSERT INTO paramedic.mitigations (id, run_id, step, action, lock_key, plan, effects, revert_at, on_resolved, reason)
+  INSERT INTO paramedic.mitigations (id, run_id, step, action, lock_key, plan, effects, revert_at, on_resolved,
+    revert_on, reason)
   SELECT began.id, began.run_id, began.step, began.action, held.lock_key, began.plan, began.effects, began.revert_at, began.on_resolved,
+    ARRAY(SELECT json_array_elements_text(began.revert_on)),
     CASE WHEN began.on_resolved AND EXISTS (
       SELECT FROM paramedic.episodes e WHERE e.id = held.episode_id AND e.status = 'resolved') THEN 'the alert resolved' END
   FROM ${tables.from.began} JOIN held ON held.id = began.run_id
+), over AS (
+  UPDATE paramedic.mitigations m SET revert_at = now(), reason = CASE held.outcome
+    WHEN 'fixed' THEN 'the run was verified to have helped' WHEN 'declined' THEN 'a later step was declined'
+    ELSE 'nobody approved a later step' END
+  FROM held
+  WHERE m.run_id = held.id AND m.state = 'in-force' AND held.outcome = ANY(
+    CASE WHEN 'verified' = ANY(m.revert_on) THEN '{fixed}'::text[] ELSE '{}' END
+    || CASE WHEN 'declined' = ANY(m.revert_on) THEN '{declined,expired}'::text[] ELSE '{}' END)
 ), put_back AS (
   UPDATE paramedic.mitigations m SET state = CASE WHEN ended.reverted THEN 'reverted' ELSE 'failed' END, ended_at = now()
   FROM ${tables.from.ended}, held

@@ -2,6 +2,7 @@
 
 import type pg from "pg";
 import type { Mitigation, MitigationDecided, MitigationState } from "../domain/mitigation.ts";
+import type { RevertOnEnd } from "../domain/playbook.ts";
 import { type Database, inTransaction } from "./connect.ts";
 import { appendFromOutside } from "./outside.ts";
 import { type Restack, revertDue } from "./revert-due.ts";
@@ -76,6 +77,7 @@ interface MitigationRow {
   readonly state: MitigationState;
   readonly revert_at: Date | null;
   readonly on_resolved: boolean;
+  readonly revert_on: readonly RevertOnEnd[];
   readonly began_at: Date;
   readonly ended_at: Date | null;
   readonly decided_by: string | null;
@@ -84,8 +86,8 @@ interface MitigationRow {
 }
 
 const selectSql = `
-SELECT m.id, m.run_id, r.playbook, r.target, m.step, m.action, m.effects, m.state, m.revert_at, m.on_resolved, m.began_at,
-  m.ended_at, m.decided_by, m.reason, m.revert_run
+SELECT m.id, m.run_id, r.playbook, r.target, m.step, m.action, m.effects, m.state, m.revert_at, m.on_resolved, m.revert_on,
+  m.began_at, m.ended_at, m.decided_by, m.reason, m.revert_run
 FROM paramedic.mitigations m JOIN paramedic.runs r ON r.id = m.run_id`;
 
 function mitigationOf(row: MitigationRow): Mitigation {
@@ -100,6 +102,7 @@ function mitigationOf(row: MitigationRow): Mitigation {
     state: row.state,
     revertAt: row.revert_at?.toISOString() ?? null,
     onResolved: row.on_resolved,
+    onEnd: row.revert_on,
     beganAt: row.began_at.toISOString(),
     endedAt: row.ended_at?.toISOString() ?? null,
     decidedBy: row.decided_by,

@@ -67,6 +67,11 @@ export function createRecoveries(database: Database): Recoveries {
           appendFromOutside(client, [{ runId, happening }], { evenEnded: true });
         await told({ type: "recovery-checked", passed: true, reason: null });
         await told({ type: "recovered", reason });
+        await client.query(
+          `UPDATE paramedic.mitigations SET revert_at = now(), reason = $2
+           WHERE run_id = $1 AND state = 'in-force' AND 'verified' = ANY(revert_on)`,
+          [runId, reason],
+        );
       }),
     notYet: (runId, reason, againMs, tell) =>
       inTransaction(pool, async (client) => {

@@ -135,7 +135,7 @@ test("the command line lists what is changed for a time, has it put back, and ke
   ];
   const listed = await paramedic(["mitigations"], tokens.operator);
   expect(listed.output).toMatch(
-    new RegExp(`${first.id}\\s+in-force until \\S+Z\\s+isolate on w1\n\\s+move from ward to isolation`),
+    new RegExp(`${first.id}\\s+in-force, put back at \\S+Z\\s+isolate on w1\n\\s+move from ward to isolation`),
   );
   expect(listed.output).toContain(second.id);
   expect(JSON.parse((await paramedic(["mitigations", "--json"])).output).mitigations).toHaveLength(2);

@@ -403,7 +403,7 @@ describe("one mistake, one message with its line", () => {
     [
       "    do: postgres.cancel-queries\n    with:\n      olderThanSeconds: 300\n",
       "    do: postgres.read-only\n    revert_on: fixed\n",
-      "12: steps[1].revert_on must be resolved",
+      "12: steps[1].revert_on must be resolved, verified, declined, or a list of them",
     ],
     ["    with:\n", "    approval: sometimes\n    with:\n", "12: steps[1].approval must be by-risk, always or never"],
     ["    with:\n", "    timeout: 2d\n    with:\n", "12: steps[1].timeout is longer than 24 hours"],
@@ -511,6 +511,12 @@ test("a step says when what it changed is put back", () => {
   expect(revertOf("    revert_after: 2h\n")).toEqual({ afterMs: 7_200_000, onResolved: false });
   expect(revertOf("    revert_on: resolved\n")).toEqual({ afterMs: null, onResolved: true });
   expect(revertOf("    revert_after: 2h\n    revert_on: resolved\n")).toEqual({ afterMs: 7_200_000, onResolved: true });
+  expect(revertOf("    revert_on: [resolved, verified, declined]\n")).toEqual({
+    afterMs: null,
+    onResolved: true,
+    onEnd: ["verified", "declined"],
+  });
+  expect(revertOf("    revert_on: verified\n")).toEqual({ afterMs: null, onResolved: false, onEnd: ["verified"] });
 
   // Somebody who asks has no alert that could resolve.
   const asked = step("    revert_on: resolved\n").replace("on:\n", "on:\n  request: true\n");

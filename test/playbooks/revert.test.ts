@@ -6,6 +6,7 @@ import { newId } from "../../src/ids.ts";
 import { restackBy } from "../../src/playbooks/revert.ts";
 import { connect } from "../../src/store/connect.ts";
 import { createMitigations } from "../../src/store/mitigations.ts";
+import { createRecoveries } from "../../src/store/recoveries.ts";
 import { patientActions } from "../support/patient.ts";
 import { query } from "../support/postgres.ts";
 import { alertOf, createSpine, playbookYaml, type Spine, type SpineOptions } from "../support/spine.ts";
@@ -185,6 +186,79 @@ describe("until the alert resolves", () => {
     expect((await spine.events(reverting as string))[0]).toMatchObject({ trigger: { reason: "the alert resolved" } });
     await spine.settle(reverting as string);
     expect(spine.patient.bed).toBe("ward");
+  });
+});
+
+describe("until its own run ends so", () => {
+  const operating = "  - { id: heal, if: steps.look.sick, do: patient.operate }";
+  const withOperation = (step: string) => moveYaml({ step }).replace("\nverify:", `\n${operating}\nverify:`);
+  const decline = async (run: string) => {
+    const [asked] = await spine.approvals.ofRun(run);
+    await spine.approvals.answer({
+      approval: asked?.id as string,
+      decision: "decline",
+      digest: asked?.digest as string,
+      by: "api:boss",
+      reason: null,
+    });
+  };
+
+  test("verified: it stays while the run measures, and is put back once the run is fixed", async () => {
+    await spineWith({ playbooks: [moveYaml({ step: "revert_on: verified, revert_after: 1h" })] });
+    const run = await begin();
+    expect(await mitigationOf(run)).toMatchObject({ state: "in-force", onResolved: false, onEnd: ["verified"] });
+    const [reverting] = await spine.revertDue();
+    expect((await spine.events(reverting as string))[0]).toMatchObject({
+      trigger: { reason: "the run was verified to have helped" },
+    });
+    expect(await spine.settle(reverting as string)).toMatchObject({ outcome: "fixed" });
+    expect(spine.patient.moves).toEqual(["isolation", "ward"]);
+  });
+
+  test("verified: what did not help stays, until what was handed over has recovered", async () => {
+    await spineWith({
+      playbooks: [moveYaml({ step: "revert_on: verified, revert_after: 1h" })],
+      patient: { curable: false },
+    });
+    const run = await begin();
+    expect(await spine.row(run)).toMatchObject({ outcome: "ineffective" });
+    expect(await spine.revertDue()).toEqual([]);
+    await query(spine.url, "UPDATE paramedic.escalations SET recheck_at = now() WHERE run_id = $1", [run]);
+    await createRecoveries(spine.database).recovered(run, "the alert resolved, and it holds");
+    spine.patient.sick = false;
+    const [reverting] = await spine.revertDue();
+    expect((await spine.events(reverting as string))[0]).toMatchObject({
+      trigger: { reason: "the alert resolved, and it holds" },
+    });
+    await spine.settle(reverting as string);
+    expect(spine.patient.bed).toBe("ward");
+  });
+
+  test.each([
+    ["declined", "a later step was declined", decline],
+    ["expired", "nobody approved a later step", async () => {}],
+  ])("%s: it is put back, where nobody wanted what it was for", async (outcome, reason, happens) => {
+    await spineWith({
+      playbooks: [withOperation("revert_on: declined, revert_after: 1h")],
+      patient: { curable: false },
+      approvals: { expireAfterMs: outcome === "expired" ? 1_500 : 60_000, atLeast: 1 },
+    });
+    const run = await begin();
+    expect(await spine.row(run)).toMatchObject({ waitingFor: "approval" });
+    expect(await spine.revertDue()).toEqual([]);
+    await happens(run);
+    await until(async () => (await spine.settle(run)).outcome === outcome, { what: outcome });
+    const [reverting] = await spine.revertDue();
+    expect((await spine.events(reverting as string))[0]).toMatchObject({ trigger: { reason } });
+    await spine.settle(reverting as string);
+    expect(spine.patient.bed).toBe("ward");
+  });
+
+  test("declined: where the run goes well, it stays for its time", async () => {
+    await spineWith({ playbooks: [moveYaml({ step: "revert_on: declined, revert_after: 1h" })] });
+    const run = await begin();
+    expect(await spine.row(run)).toMatchObject({ outcome: "fixed" });
+    expect(await spine.revertDue()).toEqual([]);
   });
 });
 
