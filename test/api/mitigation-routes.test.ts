@@ -66,6 +66,7 @@ test("those in force are listed first, with what each changed and until when", a
     state: "in-force",
     revertAt: "2999-01-01T00:00:00.000Z",
     onResolved: false,
+    onEnd: [],
     beganAt: expect.stringMatching(/Z$/),
     endedAt: null,
     decidedBy: null,
