@@ -2,67 +2,55 @@
 
 import { setMaxListeners } from "node:events";
 import { readFileSync } from "node:fs";
-import { hostname } from "node:os";
 import { join } from "node:path";
 import { createActions } from "./actions/registry.ts";
 import { createApi } from "./api/router.ts";
+import { startDriving } from "./app-driving.ts";
 import {
   channelsOf,
   contactWaysOf,
   openDoors,
   openSlack,
-  peopleOf,
   type SlackParts,
   startTelling,
   whyNotByToken,
 } from "./app-people.ts";
+import { createClosing } from "./closing.ts";
 import type { Config } from "./config/config.ts";
 import { type Outline, outlineOf } from "./config/outline.ts";
 import { isPausedByFile } from "./config/pause-file.ts";
 import { formatProblem } from "./config/problems.ts";
 import type { ActionRegistry } from "./domain/action.ts";
 import { namesOfPeople } from "./domain/approver.ts";
-import { startRounds } from "./domain/rounds.ts";
 import { startHttpServer } from "./http/server.ts";
 import { newId } from "./ids.ts";
 import type { Logger } from "./log.ts";
 import { createSender } from "./oncall/slack/send.ts";
 import { createAccept } from "./playbooks/accept.ts";
-import { drive } from "./playbooks/drive.ts";
-import { createLeases } from "./playbooks/leases.ts";
 import { createLibrary } from "./playbooks/library.ts";
 import { compilePlaybook, type LoadedPlaybook, loadPlaybooks, readPlaybookFolder } from "./playbooks/load.ts";
 import { createMatchIndex } from "./playbooks/match.ts";
-import { createPolicyOf } from "./playbooks/policy-of.ts";
 import type { PlaybookWorld } from "./playbooks/read-playbook.ts";
 import { createRequestRun } from "./playbooks/request.ts";
-import { restackBy } from "./playbooks/revert.ts";
-import { scheduledPlaybooks } from "./playbooks/scheduled.ts";
-import type { Checkpoint, World } from "./playbooks/world.ts";
-import { type Backend, openBackend } from "./queue/backend.ts";
-import { createDispatch, type Dispatch } from "./queue/dispatch.ts";
-import { drainWithin, startWorker } from "./queue/worker.ts";
-import { createAppend } from "./store/append.ts";
+import type { Checkpoint } from "./playbooks/world.ts";
+import { openBackend } from "./queue/backend.ts";
+import { createDispatch } from "./queue/dispatch.ts";
 import { createApprovals } from "./store/approvals.ts";
-import { createClaims } from "./store/claim.ts";
-import { connect, type Database } from "./store/connect.ts";
-import { createDue, type Due } from "./store/due.ts";
+import { connect } from "./store/connect.ts";
+import { createDue } from "./store/due.ts";
 import { createEscalations } from "./store/escalations.ts";
 import { createHeartbeatTurns } from "./store/heartbeat.ts";
 import { migrate, migrateWhenReachable } from "./store/migrate.ts";
-import { createMitigations, type Mitigations } from "./store/mitigations.ts";
-import { isOutage } from "./store/outage.ts";
+import { createMitigations } from "./store/mitigations.ts";
 import { createOutbox } from "./store/outbox.ts";
 import { openOwnDatabase } from "./store/own-database.ts";
 import { createPlaybookVersions } from "./store/playbook-versions.ts";
-import { createReadRails } from "./store/rails.ts";
 import { createReads } from "./store/reads.ts";
 import { createReceive } from "./store/receive.ts";
 import { createRequests } from "./store/requests.ts";
-import { createSchedules } from "./store/schedules.ts";
 import { createSwitches } from "./store/switches.ts";
 import { createReadiness } from "./telemetry/health.ts";
-import { createMetrics, type Metrics } from "./telemetry/metrics.ts";
+import { createMetrics } from "./telemetry/metrics.ts";
 import { alertmanagerWebhook } from "./webhook/routes.ts";
 
 const { version } = JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8")) as {
@@ -109,15 +97,13 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
     log.warn({ problem: line }, "a playbook has something that its author should know");
   if (loaded.problems.length > 0) throw new StartRefused(loaded.problems);
 
-  // What takes new work in is closed first and together, so that the drain begins at once; then the rest in this order.
-  const doors: (() => Promise<unknown>)[] = [];
-  const closers: (() => Promise<unknown>)[] = [() => Promise.allSettled(doors.map((close) => close()))];
+  const closing = createClosing(log);
   const stopSignals = { soft: new AbortController(), hard: new AbortController() };
   // Each step under way listens to them.
   setMaxListeners(0, stopSignals.soft.signal, stopSignals.hard.signal);
   try {
     const own = await openOwnDatabase(ownDatabaseOf(config), log);
-    closers.splice(1, 0, own.stop);
+    closing.afterDoors(own.stop);
     await migrateWhenReachable(own.url, log);
     const database = connect(own.url, {
       onIdleError: (error) => {
@@ -125,7 +111,7 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
         log.warn({ err: error }, "an idle connection to the store broke and will be replaced");
       },
     });
-    closers.splice(1, 0, database.close);
+    closing.afterDoors(database.close);
     const versions = createPlaybookVersions(database);
     await versions.keep(loaded.playbooks.map(({ playbook }) => playbook));
 
@@ -154,7 +140,7 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
         log.warn({ count, reason }, "the queue did not take hints; the runs are stored and will be picked up");
       },
     });
-    closers.splice(1, 0, dispatch.close);
+    closing.afterDoors(dispatch.close);
 
     const library = createLibrary({
       loaded: loaded.playbooks,
@@ -198,7 +184,8 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
         slack,
         nudge,
       });
-      doors.push(worker.stop, telling.stop);
+      closing.door(worker.stop);
+      closing.door(telling.stop);
     }
 
     const accept = createAccept({
@@ -244,7 +231,7 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
           metrics,
         })
       : null;
-    if (door) doors.push(door.stop);
+    if (door) closing.door(door.stop);
     const api = createApi({
       tokens: config.api.tokens.map(({ name, role, secret }) => ({ name, role, secret: secret.reveal() })),
       limitBytes: config.limits.apiBodyBytes,
@@ -271,7 +258,7 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
       routers: [...(door?.router ? [door.router] : []), webhook, api.router],
       log,
     });
-    doors.push(async () => {
+    closing.door(async () => {
       api.close();
       await server.close();
     });
@@ -279,124 +266,14 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
       url: server.url,
       stop: async () => {
         stopSignals.soft.abort();
-        await closeAll(closers, log);
+        await closing.all();
       },
     };
   } catch (error) {
     stopSignals.soft.abort();
-    await closeAll(closers, log);
+    await closing.all();
     throw error;
   }
-}
-
-/** How often mitigations are looked for whose time is over. */
-const revertEveryMs = 1_000;
-/** How often schedules are looked at. */
-const scheduleEveryMs = 1_000;
-
-/** What drives runs in this process. */
-function startDriving(parts: {
-  readonly config: Config;
-  readonly options: AppOptions;
-  readonly database: Database;
-  readonly backend: Backend;
-  readonly dispatch: Dispatch;
-  readonly library: World["playbook"];
-  readonly due: Due;
-  readonly metrics: Metrics;
-  readonly stopSignals: { readonly soft: AbortController; readonly hard: AbortController };
-  readonly mitigations: Mitigations;
-  readonly playbooks: readonly LoadedPlaybook[];
-  readonly actions: ActionRegistry;
-  readonly slack: SlackParts | null;
-  readonly nudge: () => void;
-}): { stop(): Promise<void> } {
-  const { config, options, database, backend, dispatch, library, due, metrics, stopSignals, slack, nudge } = parts;
-  const { mitigations, actions } = parts;
-  const { log } = options;
-  const workerName = `${options.host ?? hostname()}/${process.pid}`;
-  const { leaseMs, hostWaitMs } = config.worker;
-  const { host } = options;
-  const claims = createClaims(database, { worker: workerName, leaseMs, host, hostWaitMs });
-  const leases = createLeases({
-    leaseMs: config.worker.leaseMs,
-    extend: claims.extend,
-    onLost: (run, reason) => {
-      metrics.leaseLost();
-      log.warn({ run, reason }, "gave up a run whose lease cannot be counted on");
-    },
-  });
-  const telling = { newId, asksInSlack: slack !== null, tellsChanges: config.pagerduty !== null };
-  const world: World = {
-    ...peopleOf(config, slack),
-    tellPeople: nudge,
-    store: { ...claims, append: createAppend(database, telling), readRails: createReadRails(database), isOutage },
-    targets: new Map(config.targets.map((target) => [target.name, target])),
-    playbook: library,
-    policyOf: createPolicyOf({
-      source: createPlaybookVersions(database).source,
-      policies: [...config.escalation.keys()],
-    }),
-    approvals: config.approvals,
-    pausedHere: () => isPausedByFile(config.pauseFile),
-    hint: dispatch.hint,
-    worker: workerName,
-    host,
-    hostWaitMs,
-    newId,
-    log,
-    metrics,
-    reached: options.reached ?? (() => {}),
-  };
-  const stop = { soft: stopSignals.soft.signal, hard: stopSignals.hard.signal };
-  const worker = startWorker(backend, dispatch, {
-    concurrency: config.worker.concurrency,
-    host,
-    drive: (run) => drive(world, leases, stop, run),
-    onError: (run, error) => log.error({ run, err: error }, "driving a run broke off; its lease will pass on"),
-    reconciler: {
-      everyMs: config.worker.reconcileEveryMs,
-      takeDue: (which) => due.take({ ...which, hostWaitMs }),
-      takeDueOfHost: host === null ? null : (which) => due.take({ ...which, host }),
-      onReadded: metrics.hintsReadded,
-      onError: (error) => log.warn({ err: error }, "the reconciler could not look for due runs"),
-    },
-  });
-  const reverting = startRounds(
-    revertEveryMs,
-    async () => {
-      const runs = await mitigations.revertDue(restackBy(actions));
-      if (runs.length > 0) dispatch.hint(runs);
-    },
-    (error) => log.warn({ err: error }, "could not look which mitigations are due; looking again"),
-  );
-  const schedules = createSchedules(database);
-  const scheduled = scheduledPlaybooks(parts.playbooks, newId);
-  const scheduling = startRounds(
-    scheduleEveryMs,
-    async () => {
-      let failure: unknown = null;
-      for (const one of scheduled) {
-        // One that cannot be dealt with must not keep the others from their time.
-        const ticked = await schedules.tick(one).catch((error: unknown) => {
-          failure = error;
-        });
-        if (!ticked) continue;
-        if (ticked.run !== null) dispatch.hint([ticked.run]);
-        if (ticked.what === "started") log.info({ ...ticked }, "a scheduled run was started");
-        else log.warn({ ...ticked }, "an occurrence of a schedule was left out");
-      }
-      if (failure) throw failure;
-    },
-    (error) => log.warn({ err: error }, "could not look which schedules are due; looking again"),
-  );
-  return {
-    stop: async () => {
-      await Promise.all([reverting.stop(), scheduling.stop()]);
-      await drainWithin(worker, config.worker.drainMs, stopSignals.hard, log);
-      leases.stop();
-    },
-  };
 }
 
 /** Loads the playbooks and says everything that is wrong with them; touches nothing else. */
@@ -456,11 +333,4 @@ async function loadAll(
   const twoAsked = loaded.playbooks.some(({ playbook }) => (playbook.approvals.atLeast ?? 1) >= 2);
   const warnings = [...(twoAsked ? from.warningsForTwo.map(formatProblem) : []), ...lines("warning")];
   return { playbooks: loaded.playbooks, problems: lines("error"), warnings };
-}
-
-/** Closes all, each in its turn; what cannot be closed is said and left behind. */
-async function closeAll(closers: readonly (() => Promise<unknown>)[], log: Logger): Promise<void> {
-  for (const close of closers) {
-    await close().catch((error: Error) => log.warn({ err: error }, "something could not be closed in order"));
-  }
 }

@@ -31,6 +31,8 @@ const rules: Readonly<Record<string, Rule>> = {
   "ids.ts": { ours: [], npm: ["uuid"] },
   "app.ts": { ours: ["*"], npm: [] },
   "app-people.ts": { ours: ["*"], npm: [] },
+  "app-driving.ts": { ours: ["*"], npm: [] },
+  "closing.ts": { ours: ["log.ts"], npm: [] },
   "main.ts": { ours: ["app.ts", "config", "log.ts"], npm: [] },
   "cli.ts": { ours: ["main.ts", "cli", "config", "domain"], npm: ["commander"] },
   cli: { ours: ["domain"], npm: [] },

@@ -3,30 +3,14 @@
  * is refused when the fence or the history has moved. Concurrent runs share their statements.
  */
 
-import type { DatedHappening, Outcome } from "../domain/event.ts";
-import type { WaitingFor } from "../domain/run.ts";
-import { rowsOf, tables } from "./append-rows.ts";
+import { type Append, rowsOf, tables } from "./append-rows.ts";
 import { batched } from "./batch.ts";
 import { extend } from "./chain.ts";
 import type { Database } from "./connect.ts";
 import { orBeginAnew } from "./escalate.ts";
 import type { Telling } from "./said.ts";
 
-/** Where a run stands after a write. Times are milliseconds since 1970. `released` gives it back for any worker to take. */
-export type Standing =
-  | { readonly state: "running" }
-  | { readonly state: "waiting"; readonly for: WaitingFor; readonly dueAt: number }
-  | { readonly state: "released"; readonly host?: string }
-  | { readonly state: "ended"; readonly outcome: Outcome };
-
-export interface Append {
-  readonly runId: string;
-  readonly fence: number;
-  readonly lastSeq: number;
-  readonly lastHash: Buffer;
-  readonly happenings: readonly DatedHappening[];
-  readonly standing: Standing;
-}
+export type { Append, Standing } from "./append-rows.ts";
 
 /**
  * `written`: it is so now. `moved`: somebody else appended in between; read again and decide anew. `lost`: another worker
