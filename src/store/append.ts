@@ -84,21 +84,21 @@ interface WrittenRow {
 /** A run that ends after its alert resolved has just measured that it is not over. */
 const recheckAfterSeconds = 30;
 
-// A lock is kept while the run works or measures, while retrying too, and given up when it ends or waits for people or the switch.
-// Who holds a run's row may wait for its escalation and its messages, and never the other way round. FOR NO KEY UPDATE,
-// since a message that is stored meanwhile only looks whether its run is there.
-// All rows are locked in the order of their ids before anything is written, as everybody does who waits for such locks;
-// `found` is what they are then, where the statement's own snapshot may be older. So may be what it sees of a message that
-// was being told meanwhile: each one of the run is looked at anew. One statement touches a row once: what `said` touches is left to it.
-// `state || ''` keeps Postgres from the indexes of the approvals that wait and of the runs that go on: where its statistics
-// are of a time when few did, it takes one of them for the shorter way, and reads a thousand approvals for each run that ends.
+// One statement touches a row once, and its parts see the tables as they were before it.
 const appendSql = `
 WITH told AS (
   SELECT * FROM ${tables.from.heads}
 ), found AS MATERIALIZED (
+  -- All rows are locked in the order of their ids before anything is written, as everybody does who waits for such locks:
+  -- who holds a run's row may wait for its escalation and its messages, and never the other way round. FOR NO KEY UPDATE,
+  -- since a message that is stored meanwhile only looks whether its run is there. \`found\` is what the rows are then,
+  -- where the statement's own snapshot may be older.
   SELECT r.id, r.fence, r.state, r.last_seq FROM paramedic.runs r
   WHERE r.id = ANY(${tables.array.heads.id}) ORDER BY r.id FOR NO KEY UPDATE
 ), held AS (
+  -- \`state || ''\` keeps Postgres from the index of the runs that go on, as below from that of the approvals that wait:
+  -- where its statistics are of a time when there were few, it takes one of them for the shorter way, and reads a
+  -- thousand approvals for each run that ends.
   UPDATE paramedic.runs r
   SET state = t.state, waiting_for = t.waiting_for, outcome = t.outcome, last_seq = t.new_seq, last_hash = t.new_hash,
       lease_until = CASE WHEN t.state = 'running' THEN r.lease_until END,
@@ -163,7 +163,7 @@ WITH told AS (
     WHEN 'fixed' THEN 'the run was verified to have helped' WHEN 'declined' THEN 'a later step was declined'
     ELSE 'nobody approved a later step' END
   FROM held
-  WHERE m.run_id = held.id AND m.state = 'in-force' AND held.outcome = ANY(
+  WHERE m.run_id = held.id AND m.state || '' = 'in-force' AND held.outcome = ANY(
     CASE WHEN 'verified' = ANY(m.revert_on) THEN '{fixed}'::text[] ELSE '{}' END
     || CASE WHEN 'declined' = ANY(m.revert_on) THEN '{declined,expired}'::text[] ELSE '{}' END)
 ), put_back AS (
@@ -171,11 +171,14 @@ WITH told AS (
   FROM ${tables.from.ended}, held
   WHERE m.id = ended.id AND m.revert_run = held.id AND m.state = 'reverting'
 ), behind AS (
+  -- The snapshot may be older than a message that was being told meanwhile: each one of the run is looked at anew, but
+  -- what \`said\` touches.
   UPDATE paramedic.outbox o SET due_at = coalesce(o.due_at, now())
   FROM held WHERE o.run_id = held.id AND held.grew AND o.state IN ('waiting', 'following')
     AND (o.run_id, o.topic, o.about, o.way, o.policy, o.level) NOT IN (
       SELECT run_id, topic, about, way, policy, level FROM ${tables.from.telling})
 ), freed AS (
+  -- A lock is kept while the run works or measures, while retrying too.
   DELETE FROM paramedic.target_locks l USING held
   WHERE l.run_id = held.id
     AND (held.state = 'ended' OR held.waiting_for IN ('approval', 'switch', 'target', 'worker', 'lead-time'))
