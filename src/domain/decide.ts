@@ -73,6 +73,8 @@ const plansHoldMs = 60_000;
 /** How long a change waits for its announcement to be delivered. The doctor does not depend on Slack. */
 const announcementWaitMs = 10_000;
 
+const end = (outcome: Outcome, reason: string): Decision => ({ do: "end", outcome, reason });
+
 /** Decides what to do next for `run` at `now`, in milliseconds since 1970 by the database's clock. */
 export function decide(run: Run, now: number): Decision {
   const progress = progressOf(run.history);
@@ -93,7 +95,7 @@ function nextOf(run: Run, progress: Progress, now: number): Decision {
   if (doubtful) return resolveDoubt(run, progress, doubtful, now);
   if (current?.kind === "change" && of(progress, current).state === "started") {
     // Only this worker can have started it, and it has not come back: the loop never decides here.
-    return { do: "end", outcome: "unknown", reason: `step '${current.id}' was started and its end was never recorded` };
+    return end("unknown", `step '${current.id}' was started and its end was never recorded`);
   }
 
   const changed = changes(run, progress);
@@ -103,7 +105,7 @@ function nextOf(run: Run, progress: Progress, now: number): Decision {
     if (asking && current?.kind === "change") {
       return { do: "void", step: current, approval: asking, reason: stop.reason };
     }
-    if (stop.outcome !== "verify") return { do: "end", outcome: stop.outcome, reason: stop.reason };
+    if (stop.outcome !== "verify") return end(stop.outcome, stop.reason);
     return verification(run, progress, changed, now);
   }
   const entry = nextNotify(run, progress);
@@ -185,29 +187,23 @@ function resolveDoubt(run: Run, progress: Progress, step: ChangeStep, now: numbe
   const at = of(progress, step);
   if (step.repeat === "once" && at.probe === null) {
     const again = retry(at, now);
-    if (again === "give-up") return { do: "end", outcome: "unknown", reason: unknownReason(step, at) };
+    if (again === "give-up") return end("unknown", unknownReason(step, at));
     return again ?? held(run, progress, step, now) ?? { do: "probe", step };
   }
   if (step.repeat === "once" && at.probe !== "not-applied") {
-    return { do: "end", outcome: "unknown", reason: unknownReason(step, at) };
+    return end("unknown", unknownReason(step, at));
   }
-  if (at.doubts >= mostDoubts) return { do: "end", outcome: "unknown", reason: unknownReason(step, at) };
+  if (at.doubts >= mostDoubts) return end("unknown", unknownReason(step, at));
   const changed = changes(run, progress);
   const stop = whyStop(run, progress, changed);
   if (stop && step.repeat === "once") {
-    return stop.outcome === "verify"
-      ? verification(run, progress, changed, now)
-      : { do: "end", outcome: stop.outcome, reason: stop.reason };
+    return stop.outcome === "verify" ? verification(run, progress, changed, now) : end(stop.outcome, stop.reason);
   }
   if (stop) {
-    return {
-      do: "end",
-      outcome: "unknown",
-      reason: `${stop.reason}; the effect of step '${step.id}' was in doubt and was not looked into again`,
-    };
+    return end("unknown", `${stop.reason}; the effect of step '${step.id}' was in doubt and was not looked into again`);
   }
   const again = retry(at, now);
-  if (again === "give-up") return { do: "end", outcome: "unknown", reason: unknownReason(step, at) };
+  if (again === "give-up") return end("unknown", unknownReason(step, at));
   return again ?? held(run, progress, step, now) ?? { do: "plan", step };
 }
 
@@ -215,11 +211,10 @@ function resolveDoubt(run: Run, progress: Progress, step: ChangeStep, now: numbe
 function keepsStopping(progress: Progress, current: Step | undefined): Decision {
   const inDoubt = current !== undefined && of(progress, current).state === "in-doubt";
   const what = current ? `step '${current.id}' (${current.do})` : "verification";
-  return {
-    do: "end",
-    outcome: inDoubt || !current ? "unknown" : "failed",
-    reason: `${progress.takeovers} workers stopped during ${what}, one after the other; ${keptStopping(inDoubt, current)}`,
-  };
+  return end(
+    inDoubt || !current ? "unknown" : "failed",
+    `${progress.takeovers} workers stopped during ${what}, one after the other; ${keptStopping(inDoubt, current)}`,
+  );
 }
 
 function keptStopping(inDoubt: boolean, current: Step | undefined): string {
@@ -234,18 +229,10 @@ function unknownReason(step: ChangeStep, at: StepProgress): string {
 function advance(run: Run, progress: Progress, step: Step, now: number): Decision {
   const at = of(progress, step);
   if (at.approval?.state === "declined") {
-    return {
-      do: "end",
-      outcome: "declined",
-      reason: `declined by ${at.approval.by.at(-1) ?? "?"}: ${at.approval.reason ?? "no reason given"}`,
-    };
+    return end("declined", `declined by ${at.approval.by.at(-1) ?? "?"}: ${at.approval.reason ?? "no reason given"}`);
   }
   if (at.approval?.state === "expired") {
-    return {
-      do: "end",
-      outcome: "expired",
-      reason: `nobody approved step '${step.id}' in time; nothing of it was done`,
-    };
+    return end("expired", `nobody approved step '${step.id}' in time; nothing of it was done`);
   }
   if (step.kind === "change" && at.state === "waiting-for-approval" && at.approval) {
     const expiresAt = Date.parse(at.approval.expiresAt);
@@ -255,7 +242,7 @@ function advance(run: Run, progress: Progress, step: Step, now: number): Decisio
   if (at.state === "failed" && retry(at, now) === "give-up") {
     const reason = at.failure?.reason ?? "failed";
     if (step.kind === "observe" && step.optional) return { do: "pass-over", step, reason };
-    return { do: "end", outcome: "failed", reason: `step '${step.id}' (${step.do}): ${reason}` };
+    return end("failed", `step '${step.id}' (${step.do}): ${reason}`);
   }
   const blocked = held(run, progress, step, now);
   if (blocked) return blocked;
@@ -269,7 +256,7 @@ function change(run: Run, progress: Progress, step: ChangeStep, at: StepProgress
   const closed =
     step.tells || run.playbook.during !== "maintenance" ? null : whyClosed(run.maintenance ?? [], now, step.timeoutMs);
   if (closed !== null) {
-    return { do: "end", outcome: "refused", reason: `step '${step.id}' was not done: ${closed}` };
+    return end("refused", `step '${step.id}' was not done: ${closed}`);
   }
   if (at.state === "approved" && at.approval && now > goodUntil(run, at.approval)) {
     return {
@@ -295,11 +282,10 @@ function change(run: Run, progress: Progress, step: ChangeStep, at: StepProgress
   if (!step.tells && (cooldownMs !== null || budget.length > 0) && !counted(at, now))
     return { do: "check-rails", step };
   if (at.rails?.coolDownUntil && now < Date.parse(at.rails.coolDownUntil)) {
-    return {
-      do: "end",
-      outcome: "refused",
-      reason: `this playbook changed this target within its cool-down of ${formatDuration(cooldownMs ?? 0)}, which lasts until ${at.rails.coolDownUntil}; the trouble came back, so people should look`,
-    };
+    return end(
+      "refused",
+      `this playbook changed this target within its cool-down of ${formatDuration(cooldownMs ?? 0)}, which lasts until ${at.rails.coolDownUntil}; the trouble came back, so people should look`,
+    );
   }
   const reasons = whyAsk(step, at);
   if (reasons.length > 0) return { do: "ask", step, reasons };
@@ -377,9 +363,8 @@ function elsewhere(run: Run, progress: Progress, host: string, now: number): Dec
   if (!progress.moved || now - Date.parse(progress.moved.at) < run.hostWaitMs) return { do: "move", host };
   const inDoubt = [...progress.steps.values()].some(({ state }) => state === "in-doubt");
   const reason = `no worker of the host ${host} took the run within ${formatDuration(run.hostWaitMs)}; start one there with \`paramedic serve --role worker --host ${host}\``;
-  if (inDoubt)
-    return { do: "end", outcome: "unknown", reason: `${reason}; whether its last step took effect is not known` };
-  return { do: "end", outcome: changes(run, progress) > 0 ? "unknown" : "failed", reason };
+  if (inDoubt) return end("unknown", `${reason}; whether its last step took effect is not known`);
+  return end(changes(run, progress) > 0 ? "unknown" : "failed", reason);
 }
 
 function retry(at: StepProgress, now: number): Decision | "give-up" | null {
@@ -392,21 +377,17 @@ function retry(at: StepProgress, now: number): Decision | "give-up" | null {
 
 function retryOr(at: StepProgress, now: number, next: Decision): Decision {
   const again = retry(at, now);
-  if (again === "give-up") return { do: "end", outcome: "failed", reason: at.failure?.reason ?? "failed" };
+  if (again === "give-up") return end("failed", at.failure?.reason ?? "failed");
   return again ?? next;
 }
 
 function verification(run: Run, progress: Progress, changed: number, now: number): Decision {
-  if (run.dryRun) return { do: "end", outcome: "nothing-to-do", reason: dryRunReason(progress) };
+  if (run.dryRun) return end("nothing-to-do", dryRunReason(progress));
   const { verify } = run.playbook;
   if (verify.length === 0) {
     return changed > 0
-      ? {
-          do: "end",
-          outcome: "unknown",
-          reason: "the changes were applied, but the playbook has no `verify` to measure whether they helped",
-        }
-      : { do: "end", outcome: "nothing-to-do", reason: "nothing had to be changed" };
+      ? end("unknown", "the changes were applied, but the playbook has no `verify` to measure whether they helped")
+      : end("nothing-to-do", "nothing had to be changed");
   }
   const resolved = changed === 0 && isResolved(run, progress);
   const begin = Math.max(Date.parse(progress.settledAt), resolved ? Date.parse(progress.resolvedAt ?? "") : 0);
@@ -417,16 +398,12 @@ function verification(run: Run, progress: Progress, changed: number, now: number
   }
   if (next.kind === "wait") return { do: "wait", for: "verification", until: next.until };
   if (next.kind === "does-not-hold") {
-    return { do: "end", outcome: "ineffective", reason: ineffectiveReason(changed, resolved, next.check, next.reason) };
+    return end("ineffective", ineffectiveReason(changed, resolved, next.check, next.reason));
   }
-  if (changed > 0) return { do: "end", outcome: "fixed", reason: "verified: every check of the playbook holds" };
+  if (changed > 0) return end("fixed", "verified: every check of the playbook holds");
   return resolved
-    ? { do: "end", outcome: "resolved", reason: `${resolvedUnchanged}, and every check of the playbook holds` }
-    : {
-        do: "end",
-        outcome: "nothing-to-do",
-        reason: "nothing had to be changed, and every check of the playbook holds",
-      };
+    ? end("resolved", `${resolvedUnchanged}, and every check of the playbook holds`)
+    : end("nothing-to-do", "nothing had to be changed, and every check of the playbook holds");
 }
 
 function ineffectiveReason(changed: number, resolved: boolean, check: Check, reason: string | null): string {
