@@ -127,6 +127,37 @@ redisService.describe("redis.delete-keys on a real Redis", () => {
     expect(await patient.client.dbsize()).toBe(10);
   });
 
+  test("of a million keys none of its commands is so large that others would wait for it", async () => {
+    const keys = 1_000_000;
+    await patient.client.flushall();
+    const fill = "for i = ARGV[1], ARGV[2] do redis.call('SET', ':1:tree:' .. i, 'a cached tree') end";
+    for (let from = 0; from < keys; from += 10_000) await patient.client.eval(fill, 0, from, from + 9_999);
+    await patient.client.config("RESETSTAT");
+    const { plan } = await planned();
+    const planning = await served(["scan"]);
+    await patient.client.config("RESETSTAT");
+    expect(await deleteKeys.apply(plan, contextFor(patient.target))).toEqual({
+      status: "done",
+      result: { deleted: keys },
+    });
+    const applying = await served(["scan", "unlink"]);
+    // By how many keys a command is of and by the server's own clock: what else this machine does then counts little.
+    for (const { calls, p99Us } of [...planning, ...applying]) {
+      expect(keys / calls).toBeLessThan(600);
+      expect(p99Us).toBeLessThan(10_000);
+    }
+  }, 120_000);
+
+  /** How often Redis served each of the commands, and how long it took at most for 99 of 100, in microseconds. */
+  async function served(commands: readonly string[]): Promise<readonly { calls: number; p99Us: number }[]> {
+    const told = (await patient.client.call("LATENCY", "HISTOGRAM", ...commands)) as unknown[];
+    return commands.map((command) => {
+      const [, calls, , histogram] = told[told.indexOf(command) + 1] as [string, number, string, number[]];
+      const within = histogram.findIndex((count, index) => index % 2 === 1 && count >= calls * 0.99);
+      return { calls, p99Us: histogram[within - 1] ?? Number.POSITIVE_INFINITY };
+    });
+  }
+
   test("an abort in the middle leaves the rest, and says that it cannot tell how much is gone", async () => {
     await patient.client.flushall();
     await patient.fill("tree:", 100_000);
