@@ -23,11 +23,23 @@ export interface Unread {
   readonly why: string;
 }
 
-/** `error.log`, also as `error.log.1`, `error.log-20261122.gz` or `error.log.gz`. */
+/** By the ends of names: what rotated files are compressed with. Only gzip is read. */
+const compressors: Readonly<Record<string, string>> = { gz: "gzip", xz: "xz", zst: "zstd", bz2: "bzip2", lz4: "lz4" };
+
+/** A number or a time, as logrotate and Python's handlers put it behind a name: `.1`, `-20261122`, `.2026-11-22_03`. */
+const rotation = /[._-]\d{1,14}(?:[-_T:]\d{1,14}){0,6}$/;
+
+/** `error.log`, also as `error.log.1`, `error.log-20261122.gz`, `error.log.2026-11-22` or `error.log.gz`. */
 export function isLogName(pattern: string, name: string): boolean {
   if (name.startsWith(".")) return false;
-  const unzipped = name.replace(/\.gz$/, "");
-  return [name, unzipped, unzipped.replace(/[.-]\d{1,14}$/, "")].some((one) => matchesGlob(pattern, one));
+  const plain = compressorOf(name) === null ? name : name.slice(0, name.lastIndexOf("."));
+  return [name, plain, plain.replace(rotation, "")].some((one) => matchesGlob(pattern, one));
+}
+
+/** What the file is compressed with, by its name; null: it is not. */
+function compressorOf(name: string): string | null {
+  const end = /\.([a-z0-9]+)$/.exec(name)?.[1] ?? "";
+  return Object.hasOwn(compressors, end) ? (compressors[end] ?? null) : null;
 }
 
 /**
@@ -64,13 +76,18 @@ async function openLog(
   name: string,
   path: string,
 ): Promise<LogFile | (Unread & { status: "unread" })> {
+  const compressor = compressorOf(name);
+  if (compressor !== null && compressor !== "gzip") {
+    const why = `it is compressed with ${compressor}, and only gzip is read; have the rotation use gzip`;
+    return { status: "unread", file: path, why };
+  }
   let file: FileHandle | null = null;
   try {
     // Not blocking, since what was a file when it was listed may be a pipe now.
     file = await open(folder.at(name), constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
     const stat = await file.stat();
     if (!stat.isFile()) throw Object.assign(new Error("no file"), { code: "EINVAL" });
-    return { path, file, compressed: name.endsWith(".gz"), bytes: stat.size, modifiedMs: stat.mtimeMs };
+    return { path, file, compressed: compressor !== null, bytes: stat.size, modifiedMs: stat.mtimeMs };
   } catch (error) {
     await file?.close();
     return { status: "unread", file: path, why: whyNot(error) };

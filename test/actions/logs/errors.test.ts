@@ -1,6 +1,6 @@
 import { chmod, mkdir, mkdtemp, readdir, readFile, rename, rm, symlink, utimes, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { logsErrors } from "../../../src/actions/logs/errors.ts";
 import { isLogName } from "../../../src/actions/logs/log-files.ts";
@@ -180,6 +180,25 @@ test("rotated and compressed files count, other files and links do not", async (
   ]);
 });
 
+test("what Python's handlers and logrotate rotated by the date counts; what cannot be decompressed is told", async () => {
+  const names = ["error.log.2026-11-22", "error.log.2026-11-22_03", "error.log-2026-11-23.gz"];
+  await put("error.log", line(1, "INFO a new day"));
+  for (const name of names) {
+    const text = line(60, "ERROR before midnight");
+    await writeFile(join(folder, name), name.endsWith(".gz") ? gzipSync(text) : text);
+  }
+  for (const name of ["error.log.1.xz", "error.log-2026-11-22.zst", "error.log.2026-11-21.bz2"]) await put(name, "?");
+  await put("error.log.3.xz", "?");
+  await utimes(join(folder, "error.log.3.xz"), 0, 0);
+  const found = await errors({}, targetOf(join(folder, "error.log")));
+  expect(found.total).toBe(3);
+  expect(found.unread.map(({ file, why }) => [basename(file), /^it is compressed with (\w+)/.exec(why)?.[1]])).toEqual([
+    ["error.log-2026-11-22.zst", "zstd"],
+    ["error.log.1.xz", "xz"],
+    ["error.log.2026-11-21.bz2", "bzip2"],
+  ]);
+});
+
 test("a folder that is reached through a link is refused with what to configure", async () => {
   await symlink(folder, join(home, "link"));
   await put("error.log", line(1, "ERROR"));
@@ -267,6 +286,20 @@ test.each<[string, string, boolean]>([
   ["*.log", "a.log.12.gz", true],
   ["*.log", "a.log-20261122", true],
   ["*.log", "a.log.gz", true],
+  ["a.log", "a.log.2026-11-22", true],
+  ["a.log", "a.log.2026-11-22_03", true],
+  ["a.log", "a.log.2026-11-22_03-15", true],
+  ["a.log", "a.log.2026-11-22_03-15-59", true],
+  ["a.log", "a.log.2026-11-22T03:15:59", true],
+  ["a.log", "a.log-2026-11-22.gz", true],
+  ["a.log", "a.log-20261122-1795312800.gz", true],
+  ["a.log", "a.log_20261122", true],
+  ["a.log", "a.log.1.xz", true],
+  ["a.log", "a.log-20261122.zst", true],
+  ["a.log", "a.log.2026-11-22.bz2", true],
+  ["a.log", "a.log.2026-11-22.bak", false],
+  ["a.log", "a.log.2026-11-", false],
+  ["a.log", "a.log.2026-11-22.gz.gz", false],
   ["*.log", "a.log.bak", false],
   ["*.log", "a.logs", false],
   ["app?.log", "app1.log", true],
