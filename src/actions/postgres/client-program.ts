@@ -5,12 +5,15 @@ import type { Failure } from "../../domain/action.ts";
 import type { PostgresTarget } from "../../domain/target.ts";
 import { lasting, passing } from "../failure.ts";
 import { type Ended, runProgram } from "../program.ts";
+import { clientCheckMs } from "./connect.ts";
 import { shorten } from "./query-text.ts";
 
 const usualFolders = "/usr/local/bin:/usr/bin:/bin";
 const longestOutput = 64 * 1_048_576;
 /** Between being asked to end, upon which it cancels its query, and being made to. */
 const graceMs = 1_000;
+/** The server ends what it does for a pg_restore that was killed. Servers before 14, which only pg_dump serves, have it not. */
+const endsWithClient = { PGOPTIONS: `-c client_connection_check_interval=${clientCheckMs}` };
 
 /** What a program printed; a Failure where it did not end well. A failure that may pass: it was stopped. */
 export async function runClient(
@@ -26,7 +29,7 @@ export async function runClient(
     program: command,
     args,
     folder: "/",
-    env: environmentFor(postgres.url, options.database),
+    env: { ...environmentFor(postgres.url, options.database), ...(program === "pg_restore" && endsWithClient) },
     signal,
     largestBytes: longestOutput,
     graceMs,

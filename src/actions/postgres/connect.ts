@@ -19,7 +19,7 @@ const lockTimeoutMs = 2_000;
 /** The longest that one use of a connection may take as a whole, also where the server no longer answers at all. */
 const callTimeoutMs = 30_000;
 /** How often the server looks whether a session that works for Paramedic still has its client. */
-const clientCheckMs = 500;
+export const clientCheckMs = 500;
 
 /** Runs one statement and returns its rows. */
 export type Query = <Row extends object>(text: string, values?: readonly unknown[]) => Promise<Row[]>;

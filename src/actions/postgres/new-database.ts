@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { ActionContext, Failure } from "../../domain/action.ts";
 import type { PostgresTarget } from "../../domain/target.ts";
-import { lasting } from "../failure.ts";
+import { lasting, passing } from "../failure.ts";
 import { runClient } from "./client-program.ts";
 import { type Query, type Session, type SessionOptions, withClient } from "./connect.ts";
 import { withoutExtensions } from "./extensions.ts";
@@ -21,6 +21,8 @@ export const makingSession: SessionOptions = {
   callTimeoutMs: null,
 };
 
+/** The SQLSTATE of a database that has sessions. */
+const inUse = "55006";
 const unfinished = "paramedic: being restored";
 const finished = (sha256: string) => `paramedic: restored and checked, ${sha256}`;
 
@@ -117,14 +119,32 @@ async function makeEmpty(query: Query, session: Session, filling: Filling): Prom
   return "made";
 }
 
+/** Sessions of Paramedic's own, of a restore whose worker or program was killed, are ended; those of others are not. */
 async function drop(query: Query, session: Session, staging: string): Promise<Failure | null> {
+  await query(
+    `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+      WHERE datname = $1 AND usename = current_user AND application_name = 'paramedic' AND pid <> pg_backend_pid()`,
+    [staging],
+  );
   const [statement] = await query<{ text: string }>("SELECT format('DROP DATABASE IF EXISTS %I', $1::text) AS text", [
     staging,
   ]);
+  // The server itself waits some seconds for sessions that are about to end.
   const dropped = await session.attempt(statement?.text ?? "");
-  return dropped.ok
-    ? null
-    : lasting(`The database ${staging} cannot be dropped (SQLSTATE ${dropped.sqlState}). Look who uses it.`);
+  if (dropped.ok) return null;
+  if (dropped.sqlState !== inUse) {
+    return lasting(
+      `The database ${staging} cannot be dropped (SQLSTATE ${dropped.sqlState}): ${shorten(dropped.message, 200)}`,
+    );
+  }
+  const users = await query<{ pid: number }>("SELECT pid FROM pg_stat_activity WHERE datname = $1 ORDER BY pid", [
+    staging,
+  ]);
+  const who = users.length === 0 ? "" : ` (pid ${users.map(({ pid }) => pid).join(", ")})`;
+  return passing(
+    `The unfinished database ${staging} of an earlier restore is in use${who}, so it cannot be made anew. End who uses ` +
+      "it, and try again.",
+  );
 }
 
 /** Every table of the archive is there, every index is valid and every constraint holds; then the planner's statistics. */

@@ -1,12 +1,14 @@
-import { writeFileSync } from "node:fs";
+import { chmodSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { backup } from "../../../src/actions/postgres/backup.ts";
+import { runClient } from "../../../src/actions/postgres/client-program.ts";
 import { readOnly } from "../../../src/actions/postgres/read-only.ts";
 import { restore } from "../../../src/actions/postgres/restore.ts";
-import type { Target } from "../../../src/domain/target.ts";
+import type { PostgresTarget, Target } from "../../../src/domain/target.ts";
 import { query } from "../../support/postgres.ts";
 import { temporaryFolder } from "../../support/run-folder.ts";
 import { startStatementProxy } from "../../support/statement-proxy.ts";
+import { until } from "../../support/until.ts";
 import { contextFor } from "../context.ts";
 import { describeContract } from "../contract.ts";
 import { type DebianServer, debianBinDir, debianPostgres, startDebianPostgres } from "./debian-postgres.ts";
@@ -189,6 +191,76 @@ debianPostgres.describe("postgres.restore", () => {
       reason: expect.stringContaining("not of this restore"),
     });
     await shop.admin(`DROP DATABASE ${staging}`);
+  });
+
+  describe("after a kill", () => {
+    const inStaging = (staging: string, user: string) =>
+      shop.session({ connectionString: shop.urlOf(user, staging), application_name: "paramedic" });
+    const unfinished = async () => {
+      const planned = await planOf(restore, { backup: name, swap: false }, target());
+      if (planned.status !== "planned") throw new Error(planned.reason);
+      const { staging } = planned.plan;
+      await shop.admin(`CREATE DATABASE ${staging} OWNER ${shop.app}`);
+      await shop.admin(`COMMENT ON DATABASE ${staging} IS 'paramedic: being restored'`);
+      return { staging, plan: planned.plan };
+    };
+
+    test("the server ends what it did for a pg_restore that was killed", async () => {
+      const folderOf = await temporaryFolder("bin");
+      const pidFile = join(folderOf, "pid");
+      writeFileSync(
+        join(folderOf, "pg_restore"),
+        `#!/bin/sh\necho $$ > ${pidFile}\nexec ${debianBinDir}/pg_restore "$@"\n`,
+      );
+      chmodSync(join(folderOf, "pg_restore"), 0o755);
+      await shop.asApp(
+        `CREATE FUNCTION slow(n int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS
+           'BEGIN IF current_database() LIKE ''%_restore_%'' THEN PERFORM pg_sleep(600); END IF; RETURN n; END'`,
+      );
+      await shop.asApp("CREATE TABLE one AS SELECT 1 AS n");
+      await shop.asApp("CREATE INDEX one_slow ON one (slow(n))");
+      const made = await carriedOut(backup, {}, target());
+      const taken = made.status === "done" ? (made.result as { backup: string }).backup : "";
+      await shop.asApp("DROP TABLE one");
+      await shop.asApp("DROP FUNCTION slow");
+      const { staging } = await unfinished();
+      const slow = target().postgres as PostgresTarget;
+      const working = () =>
+        shop.admin("SELECT pid FROM pg_stat_activity WHERE datname = $1 AND wait_event = 'PgSleep'", [staging]);
+      const running = runClient(
+        { ...slow, binDir: folderOf },
+        "pg_restore",
+        ["--no-password", `--dbname=${staging}`, join(folder, `${taken}.dump`)],
+        { database: staging, signal: new AbortController().signal },
+      );
+      await until(async () => (await working()).length > 0);
+      process.kill(Number(readFileSync(pidFile, "utf8")), "SIGKILL");
+      expect(await running).toMatchObject({ status: "failed", reason: expect.stringContaining("ended by SIGKILL") });
+      await until(async () => (await working()).length === 0, { timeoutMs: 5_000, what: "the backend to end" });
+      await shop.admin(`DROP DATABASE ${staging}`);
+    });
+
+    test("a session of Paramedic's own that still works in the unfinished database is ended, and the restore goes on", async () => {
+      const { staging, plan } = await unfinished();
+      const orphan = await inStaging(staging, shop.carer);
+      orphan.start("SELECT pg_sleep(600)");
+      expect(await restore.apply(plan, contextFor(target()))).toMatchObject({ status: "done" });
+      await shop.admin(`DROP DATABASE ${staging}`);
+    });
+
+    test("a session of somebody else in it is not ended: it may pass, and is said", async () => {
+      const { staging, plan } = await unfinished();
+      const other = await inStaging(staging, shop.app);
+      expect(await restore.apply(plan, contextFor(target()))).toMatchObject({
+        status: "failed",
+        retryable: true,
+        reason: expect.stringContaining(`(pid ${other.pid})`),
+      });
+      expect((await other.client.query("SELECT 1 AS n")).rows).toEqual([{ n: 1 }]);
+      await other.client.end();
+      expect(await restore.apply(plan, contextFor(target()))).toMatchObject({ status: "done" });
+      await shop.admin(`DROP DATABASE ${staging}`);
+    }, 30_000);
   });
 
   test("a backup that is not there, damaged, or of another database is refused", async () => {
