@@ -100,8 +100,10 @@ async function writeArchive(
   const dumped = await runClient(postgres, "pg_dump", dump, options);
   if (dumped.status === "failed") return dumped;
   const listed = await runClient(postgres, "pg_restore", ["--list", partial], options);
-  if (listed.status === "failed")
-    return lasting(`The backup cannot be read again, so it is not kept. ${listed.reason}`);
+  if (listed.status === "failed") return unreadable(listed);
+  // The list stands at the beginning; what follows may be cut or damaged all the same.
+  const read = await runClient(postgres, "pg_restore", ["--file=/dev/null", partial], options);
+  if (read.status === "failed") return unreadable(read);
   const manifest = {
     database,
     takenAt,
@@ -112,6 +114,11 @@ async function writeArchive(
   };
   await keep(folder, backup, partial, manifest);
   return { status: "done", result: { backup, ...manifest, written: true } };
+}
+
+function unreadable(failure: Failure): Failure {
+  const reason = `The backup cannot be read again, so it is not kept. ${failure.reason}`;
+  return { ...failure, reason };
 }
 
 async function readFacts(context: ActionContext): Promise<Facts | Failure> {

@@ -110,12 +110,19 @@ debianPostgres.describe("postgres.backup", () => {
     expect(files()).toEqual([]);
   });
 
-  test("an archive that cannot be read again is not kept", async () => {
+  test.each([
+    ["is no archive", 'echo rubbish > "$file"'],
+    ["lacks its end", 'truncate --size=$(($(stat --format=%s "$file") * 2 / 3)) "$file"'],
+    [
+      "has a damaged part",
+      'head --bytes=64 /dev/zero | dd of="$file" conv=notrunc bs=1 seek=$(($(stat --format=%s "$file") / 2))',
+    ],
+  ])("an archive that %s is not kept", async (_what, spoil) => {
     clear();
     const bin = await temporaryFolder("bin");
     writeFileSync(
       join(bin, "pg_dump"),
-      '#!/bin/sh\nfor a; do case "$a" in --file=*) echo rubbish > "$(echo "$a" | cut -c8-)";; esac; done\n',
+      `#!/bin/sh\n${debianBinDir}/pg_dump "$@" || exit 1\nfor a; do case "$a" in --file=*) file="\${a#--file=}";; esac; done\n${spoil}\n`,
     );
     writeFileSync(join(bin, "pg_restore"), `#!/bin/sh\nexec ${debianBinDir}/pg_restore "$@"\n`);
     for (const program of ["pg_dump", "pg_restore"]) chmodSync(join(bin, program), 0o755);
