@@ -145,7 +145,7 @@ interface Prepared {
   readonly table: Table;
   /** Made by the server, which quotes every name. */
   readonly statement: string;
-  /** The valid index that is the same but for its name; null where there is none. */
+  /** The valid index that is the same but for its name and whether it is unique; null where there is none. */
   readonly same: string | null;
 }
 
@@ -180,9 +180,15 @@ async function prepare(query: Query, postgres: PostgresTarget, wanted: Wanted): 
     `SELECT c.relname::text AS index FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
        JOIN pg_am m ON m.oid = c.relam
       WHERE i.indrelid = $1 AND i.indisvalid AND i.indisready AND m.amname = 'btree' AND i.indexprs IS NULL
-        AND array_to_string(i.indkey::int2[], ',') = $2 AND 0 = ALL (i.indoption::int2[])
+        AND array_to_string(i.indkey::int2[], ',') = $2 AND i.indnkeyatts = i.indnatts AND 0 = ALL (i.indoption::int2[])
         AND pg_get_expr(i.indpred, i.indrelid) IS NOT DISTINCT FROM $3
-      ORDER BY i.indnkeyatts, c.relname LIMIT 1`,
+        -- One that sorts otherwise, such as by text_pattern_ops or another collation, does not serve the same queries.
+        AND NOT EXISTS (
+          SELECT FROM unnest(i.indkey::int2[], i.indclass::oid[], i.indcollation::oid[]) k (number, class, collation_)
+            JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.number JOIN pg_opclass o ON o.oid = k.class
+           WHERE k.collation_ <> a.attcollation OR NOT EXISTS (
+             SELECT FROM pg_opclass d WHERE d.opcdefault AND d.opcfamily = o.opcfamily AND d.opcintype = o.opcintype))
+      ORDER BY c.relname LIMIT 1`,
     [table.oid, numbers.join(","), made.predicate],
   );
   return { table, statement: made.statement, same: same?.index ?? null };

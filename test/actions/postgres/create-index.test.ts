@@ -66,6 +66,47 @@ test("an index of the same columns is enough, whatever its name", async () => {
   expect(await planOf(createIndex, { table: "item", columns: ["price"] }, shop.target)).toMatchObject({ effects: [] });
 });
 
+test.each([
+  ["sorts by another operator class", "kind text_pattern_ops"],
+  ["has another collation", 'kind COLLATE "C"'],
+  ["sorts downwards", "kind DESC"],
+  ["has some rows only", "kind) WHERE (price > 5"],
+  ["is of an expression", "lower(kind)"],
+])("an index that %s is another one, for probing as well", async (_what, columns) => {
+  await shop.asApp("DROP INDEX IF EXISTS item_kind_idx");
+  await shop.asApp(`CREATE INDEX item_other ON item (${columns})`);
+  const planned = await planOf(createIndex, { table: "item", columns: ["kind"] }, shop.target);
+  if (planned.status !== "planned") throw new Error(planned.reason);
+  expect(planned.effects[0]).toContain("CREATE INDEX CONCURRENTLY item_kind_idx");
+  const probe = () => createIndex.probe?.(planned.plan, contextFor(shop.target));
+  expect(await probe()).toBe("not-applied");
+  expect(await createIndex.apply(planned.plan, contextFor(shop.target))).toMatchObject({ result: { built: true } });
+  expect(await probe()).toBe("applied");
+  await shop.asApp("DROP INDEX item_other");
+});
+
+test("columns that an index only carries along are no columns of it", async () => {
+  await shop.asApp("CREATE INDEX item_carrying ON item (kind) INCLUDE (note)");
+  const planned = await planOf(createIndex, { table: "item", columns: ["kind", "note"] }, shop.target);
+  expect(planned).toMatchObject({ effects: [expect.stringContaining("item_kind_note_idx"), expect.anything()] });
+});
+
+test.each(["varchar(40)", "citext_like", "text[]", "mood", 'text COLLATE "C"'])(
+  "an index of a column of type %s is found again",
+  async (type) => {
+    await shop.sql("DROP TABLE IF EXISTS odd");
+    await shop.sql("DROP TYPE IF EXISTS mood");
+    await shop.sql("DROP DOMAIN IF EXISTS citext_like");
+    await shop.sql("CREATE TYPE mood AS ENUM ('good', 'bad')");
+    await shop.sql("CREATE DOMAIN citext_like AS varchar(40)");
+    await shop.sql(`CREATE TABLE odd (x ${type})`);
+    await shop.sql(`ALTER TABLE odd OWNER TO ${shop.app}`);
+    const input = { table: "odd", columns: ["x"] };
+    expect(await carriedOut(createIndex, input, shop.target)).toMatchObject({ result: { built: true } });
+    expect(await planOf(createIndex, input, shop.target)).toMatchObject({ effects: [] });
+  },
+);
+
 test("hostile names that exist are quoted by the server, in names of at most 63 bytes", async () => {
   const table = `t"; DROP TABLE sale; --`;
   const column = `c"o'l); DROP TABLE sale; -- ${"ü".repeat(15)}`;
