@@ -3,6 +3,7 @@
 import { z } from "zod";
 import type { ActionContext, ChangeAction, Outcome, Planned } from "../../domain/action.ts";
 import { withClient } from "./connect.ts";
+import { doNext, newCourse, toldWith } from "./course.ts";
 import { gentleSession, maintainPatiently } from "./maintain.ts";
 import { outOfScope } from "./scope.ts";
 import { chooseTables, type PlannedTable, plannedTable, sameTable, tableChoice } from "./table-choice.ts";
@@ -43,12 +44,12 @@ async function plan(input: Input, context: ActionContext): Promise<Planned<Analy
 }
 
 async function apply(plan: AnalyzePlan, context: ActionContext): Promise<Outcome> {
-  return withClient(
+  const course = newCourse();
+  const outcome = await withClient(
     context,
     async (query, postgres, session): Promise<Outcome> => {
       const refused = await outOfScope(query, postgres);
       if (refused) return refused;
-      const analyzed: string[] = [];
       const gone: string[] = [];
       for (const planned of plan.tables) {
         const table = await sameTable(query, postgres, planned);
@@ -56,12 +57,14 @@ async function apply(plan: AnalyzePlan, context: ActionContext): Promise<Outcome
           gone.push(`${planned.schema}.${planned.table}`);
           continue;
         }
-        const failure = await maintainPatiently(session, `ANALYZE ${table.quoted}`, table.quoted, context);
+        const { quoted } = table;
+        const maintenance = () => maintainPatiently(session, `ANALYZE ${quoted}`, quoted, context);
+        const failure = await doNext(course, quoted, maintenance);
         if (failure) return failure;
-        analyzed.push(table.quoted);
       }
-      return { status: "done", result: { analyzed, gone } };
+      return { status: "done", result: { analyzed: course.done, gone } };
     },
     gentleSession,
   );
+  return toldWith(course, outcome, "Analyzed", "analysis");
 }

@@ -4,6 +4,7 @@ import { z } from "zod";
 import type { ActionContext, ChangeAction, Outcome, Planned } from "../../domain/action.ts";
 import { lasting } from "../failure.ts";
 import { withClient } from "./connect.ts";
+import { doNext, newCourse, toldWith } from "./course.ts";
 import { adviceFor, findLeftovers, originOf } from "./leftovers.ts";
 import { concurrentSession, maintain } from "./maintain.ts";
 import { missingRights } from "./rights.ts";
@@ -66,12 +67,12 @@ async function plan(input: Input, context: ActionContext): Promise<Planned<DropP
 }
 
 async function apply(plan: DropPlan, context: ActionContext): Promise<Outcome> {
-  return withClient(
+  const course = newCourse();
+  const outcome = await withClient(
     context,
     async (query, postgres, session): Promise<Outcome> => {
       const missing = (await missingRights(query, postgres, "see")) ?? (await outOfScope(query, postgres));
       if (missing) return missing;
-      const dropped: string[] = [];
       const gone: string[] = [];
       for (const planned of plan.indexes) {
         const found = await findLeftovers(query, postgres, null);
@@ -80,12 +81,14 @@ async function apply(plan: DropPlan, context: ActionContext): Promise<Outcome> {
           gone.push(`${planned.schema}.${planned.index}`);
           continue;
         }
-        const failure = await maintain(session, `DROP INDEX CONCURRENTLY ${leftover.quoted}`, leftover.quoted);
+        const { quoted } = leftover;
+        const maintenance = () => maintain(session, `DROP INDEX CONCURRENTLY ${quoted}`, quoted);
+        const failure = await doNext(course, quoted, maintenance);
         if (failure) return failure;
-        dropped.push(leftover.quoted);
       }
-      return { status: "done", result: { dropped, gone } };
+      return { status: "done", result: { dropped: course.done, gone } };
     },
     concurrentSession,
   );
+  return toldWith(course, outcome, "Dropped", "drop");
 }

@@ -50,6 +50,7 @@ export async function maintainPatiently(
     if (!failure?.retryable || turn === turns) return failure;
     context.log.info({ subject, turn }, "a table is busy; trying again shortly");
     await pause(pauseMs * turn * (0.5 + Math.random()), undefined, { signal: context.signal }).catch(() => undefined);
+    if (context.signal.aborted) return failure;
   }
 }
 

@@ -5,6 +5,7 @@ import type { ActionContext, ChangeAction, Failure, Outcome, Planned } from "../
 import type { PostgresTarget } from "../../domain/target.ts";
 import { lasting, passing } from "../failure.ts";
 import { type Query, type Session, withClient } from "./connect.ts";
+import { type Course, doNext, newCourse, toldWith } from "./course.ts";
 import { headroomFor } from "./headroom.ts";
 import { findLeftovers } from "./leftovers.ts";
 import { concurrentSession, maintain } from "./maintain.ts";
@@ -76,18 +77,15 @@ async function plan(input: Input, context: ActionContext): Promise<Planned<Reind
 }
 
 async function apply(plan: ReindexPlan, context: ActionContext): Promise<Outcome> {
-  const begun: string[] = [];
+  const course = newCourse();
   const outcome = await withClient(
     context,
-    (query, postgres, session) => rebuildAsPlanned(plan, query, postgres, session, begun),
+    (query, postgres, session) => rebuildAsPlanned(plan, query, postgres, session, course),
     concurrentSession,
   );
-  const last = begun.at(-1);
-  if (last === undefined || outcome.status !== "failed" || !outcome.retryable) return outcome;
-  return {
-    status: "unknown",
-    reason: `${outcome.reason} The rebuild of ${last} was begun; what it left is told by postgres.invalid-indexes.`,
-  };
+  const told = toldWith(course, outcome, "Rebuilt", "rebuild");
+  if (told.status !== "unknown") return told;
+  return { ...told, reason: `${told.reason} What it left is told by postgres.invalid-indexes.` };
 }
 
 async function rebuildAsPlanned(
@@ -95,42 +93,43 @@ async function rebuildAsPlanned(
   query: Query,
   postgres: PostgresTarget,
   session: Session,
-  begun: string[],
+  course: Course,
 ): Promise<Outcome> {
-  const rebuilt: string[] = [];
   const gone: string[] = [];
   for (const planned of plan.indexes) {
     const table = await rebuildable(query, postgres, plan);
-    if ("status" in table) return afterSome(table, rebuilt);
+    if ("status" in table) return table;
     const now = (await indexesOf(query, table)).find(({ index }) => index === planned.index);
     if (now?.oid !== planned.oid) {
       gone.push(planned.index);
       continue;
     }
     const room = await headroomFor(query, postgres, needOf(table, [now]));
-    if (room.status === "failed") return afterSome(room, rebuilt);
-    begun.push(now.quoted);
-    const failure = await maintain(session, `REINDEX INDEX CONCURRENTLY ${now.quoted}`, now.quoted);
-    const left = await findLeftovers(query, postgres, table.oid);
-    begun.pop();
-    if (left.length > 0) {
-      const names = left.map(({ quoted }) => quoted).join(", ");
-      const why = failure?.reason ?? "The server reported no error.";
-      return lasting(`${why} The rebuild left invalid indexes: ${names}. Drop them by postgres.drop-invalid-indexes.`);
-    }
-    if (failure) return afterSome(failure, rebuilt);
-    const after = (await indexesOf(query, table)).find(({ index }) => index === planned.index);
-    if (!after || after.oid === planned.oid)
-      return lasting(`${now.quoted} was not rebuilt, though the server reported no error.`);
-    rebuilt.push(now.quoted);
+    if (room.status === "failed") return room;
+    const failure = await doNext(course, now.quoted, () => rebuild(query, postgres, session, table, now));
+    if (failure) return failure;
   }
-  return { status: "done", result: { rebuilt, gone } };
+  return { status: "done", result: { rebuilt: course.done, gone } };
 }
 
-/** A failure after some indexes were rebuilt says so. */
-function afterSome(failure: Failure, rebuilt: readonly string[]): Failure {
-  if (rebuilt.length === 0) return failure;
-  return lasting(`${failure.reason} Rebuilt before that: ${rebuilt.join(", ")}.`);
+async function rebuild(
+  query: Query,
+  postgres: PostgresTarget,
+  session: Session,
+  table: Table,
+  { index, oid, quoted }: Index,
+): Promise<Failure | null> {
+  const failure = await maintain(session, `REINDEX INDEX CONCURRENTLY ${quoted}`, quoted);
+  const left = await findLeftovers(query, postgres, table.oid);
+  if (left.length > 0) {
+    const names = left.map((one) => one.quoted).join(", ");
+    const why = failure?.reason ?? "The server reported no error.";
+    return lasting(`${why} The rebuild left invalid indexes: ${names}. Drop them by postgres.drop-invalid-indexes.`);
+  }
+  if (failure) return failure;
+  const after = (await indexesOf(query, table)).find((one) => one.index === index);
+  if (after && after.oid !== oid) return null;
+  return lasting(`${quoted} was not rebuilt, though the server reported no error.`);
 }
 
 /** The table, where it may be rebuilt now: nobody else builds there, and nothing is left of an earlier build. */

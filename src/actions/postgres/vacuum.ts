@@ -7,6 +7,7 @@ import { openForMs } from "../../domain/maintenance-window.ts";
 import type { PostgresTarget } from "../../domain/target.ts";
 import { lasting } from "../failure.ts";
 import { type Query, type Session, withClient } from "./connect.ts";
+import { type Course, doNext, newCourse, toldWith } from "./course.ts";
 import { headroomFor } from "./headroom.ts";
 import { exclusiveSession, gentleSession, maintainPatiently } from "./maintain.ts";
 import { outOfScope, showBytes, type Table } from "./scope.ts";
@@ -88,11 +89,13 @@ async function apply(plan: VacuumPlan, context: ActionContext): Promise<Outcome>
   const windowMs = plan.full && postgres ? openForMs(postgres.maintenance ?? [], context.now()) : 0;
   const closed = plan.full && postgres ? closedWindow(postgres, context.now()) : null;
   if (closed) return closed;
-  return withClient(
+  const course = newCourse();
+  const outcome = await withClient(
     context,
-    (query, postgres, session) => vacuumAsPlanned(plan, context, query, postgres, session),
+    (query, postgres, session) => vacuumAsPlanned(plan, context, query, postgres, session, course),
     plan.full ? exclusiveSession(windowMs) : gentleSession,
   );
+  return toldWith(course, outcome, "Vacuumed", "vacuum");
 }
 
 async function vacuumAsPlanned(
@@ -101,11 +104,11 @@ async function vacuumAsPlanned(
   query: Query,
   postgres: PostgresTarget,
   session: Session,
+  course: Course,
 ): Promise<Outcome> {
   const refused = await outOfScope(query, postgres);
   if (refused) return refused;
   const options = plan.full ? "FULL, ANALYZE" : "TRUNCATE false, ANALYZE";
-  const vacuumed: string[] = [];
   const gone: string[] = [];
   for (const planned of plan.tables) {
     const table = await sameTable(query, postgres, planned);
@@ -122,11 +125,12 @@ async function vacuumAsPlanned(
       const left = openForMs(postgres.maintenance ?? [], context.now());
       await query("SELECT set_config('statement_timeout', $1, false)", [String(left)]);
     }
-    const failure = await maintainPatiently(session, `VACUUM (${options}) ${table.quoted}`, table.quoted, context);
+    const { quoted } = table;
+    const maintenance = () => maintainPatiently(session, `VACUUM (${options}) ${quoted}`, quoted, context);
+    const failure = await doNext(course, quoted, maintenance);
     if (failure) return failure;
-    vacuumed.push(table.quoted);
   }
-  return { status: "done", result: { vacuumed, gone } };
+  return { status: "done", result: { vacuumed: course.done, gone } };
 }
 
 /** A rewrite holds the old and the new table, with its indexes, until it is done. */

@@ -74,6 +74,19 @@ test("a table that was replaced since it was planned is left alone and said to b
   });
 });
 
+test("a table that is busy after another was analyzed is not called unchanged", async () => {
+  const planned = await planOf(analyze, { tables: ["sale", "item"] }, shop.target);
+  if (planned.status !== "planned") throw new Error(planned.reason);
+  const { client } = await shop.session();
+  await client.query("BEGIN");
+  await client.query("LOCK TABLE item IN SHARE UPDATE EXCLUSIVE MODE");
+  expect(await analyze.apply(planned.plan, contextFor(shop.target))).toMatchObject({
+    status: "failed",
+    retryable: false,
+    reason: expect.stringMatching(/^public\.item is busy.* Analyzed before that: public\.sale\.$/),
+  });
+}, 30_000);
+
 test.each([
   [{ tables: ["nowhere"] }, "There is no table public.nowhere"],
   [{ tables: ["item; DROP TABLE item"] }, "There is no table"],

@@ -102,6 +102,23 @@ test.each([
   expect(vacuum.riskOf?.(given)).toBe(risk);
 });
 
+test.each([true, false])(
+  "with full: %s, a table that is busy after another was vacuumed is not called unchanged",
+  async (full) => {
+    const planned = await planOf(vacuum, { tables: ["sale", "item"], full }, inWindow());
+    if (planned.status !== "planned") throw new Error(planned.reason);
+    const { client } = await shop.session();
+    await client.query("BEGIN");
+    await client.query("LOCK TABLE item IN SHARE UPDATE EXCLUSIVE MODE");
+    expect(await vacuum.apply(planned.plan, contextFor(inWindow()))).toMatchObject({
+      status: "failed",
+      retryable: false,
+      reason: expect.stringMatching(/^public\.item is busy.* Vacuumed before that: public\.sale\.$/),
+    });
+  },
+  30_000,
+);
+
 test("an abort ends it in the server, too", async () => {
   await shop.asApp("CREATE TABLE big AS SELECT n, repeat('y', 900) AS pad FROM generate_series(1, 60000) n");
   const { client } = await shop.session();
@@ -114,6 +131,6 @@ test("an abort ends it in the server, too", async () => {
   const working = `SELECT FROM pg_stat_activity WHERE usename = '${shop.carer}' AND query LIKE 'VACUUM%'`;
   await until(async () => (await shop.admin(working)).length === 1);
   abort.abort();
-  expect(await outcome).toMatchObject({ status: "failed" });
+  expect(await outcome).toMatchObject({ status: "unknown", reason: expect.stringContaining("was begun") });
   await until(async () => (await shop.admin(working)).length === 0, { timeoutMs: 1_500 });
 });
