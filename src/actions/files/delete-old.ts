@@ -7,7 +7,7 @@ import type { ActionContext, ChangeAction, Failure, Outcome, Planned } from "../
 import { lasting, passing } from "../failure.ts";
 import { matchesGlob } from "../glob.ts";
 import { allowedFolders, notListed } from "./allowed-folder.ts";
-import { entriesOf, type OpenFolder, openFolder, openInside, shownBytes, shownName } from "./folder.ts";
+import { entriesOf, mountOf, type OpenFolder, openFolder, openInside, shownBytes, shownName } from "./folder.ts";
 
 const dayMs = 86_400_000;
 const deepest = 16;
@@ -30,7 +30,7 @@ const input = z.strictObject({
     }),
   /** Files that were last written longer ago than this. */
   olderThanDays: z.int().min(1).max(36_500),
-  /** Whether folders inside the folder are searched as well. */
+  /** Whether folders inside the folder are searched as well; what is mounted there is not. */
   subfolders: z.boolean().default(false),
   /** At most so many, the oldest first. */
   atMost: z.int().min(1).max(5_000).default(1_000),
@@ -66,7 +66,8 @@ async function plan(input: Input, context: ActionContext): Promise<Planned<Delet
   if (folder.status === "failed") return folder;
   try {
     const before = context.now() - input.olderThanDays * dayMs;
-    const search: Search = { ...input, before, signal: context.signal, found: [], looked: 0 };
+    const mount = await mountOf(folder);
+    const search: Search = { ...input, before, mount, signal: context.signal, found: [], looked: 0 };
     const failure = await find(folder, "", search, 1);
     if (failure) return failure;
     const order = search.found.sort(
@@ -90,6 +91,7 @@ async function allowedFolder(folder: string, context: ActionContext): Promise<Op
 
 interface Search extends Input {
   readonly before: number;
+  readonly mount: string;
   readonly signal: AbortSignal;
   readonly found: PlannedFile[];
   looked: number;
@@ -106,7 +108,8 @@ async function find(folder: OpenFolder, prefix: string, search: Search, depth: n
       const inside = await openInside(folder, name);
       if (!inside) continue;
       try {
-        const failure = await find(inside, `${path}/`, search, depth + 1);
+        const entered = (await mountOf(inside)) === search.mount;
+        const failure = entered ? await find(inside, `${path}/`, search, depth + 1) : null;
         if (failure) return failure;
       } finally {
         await inside.close();

@@ -5,7 +5,7 @@
 
 import type { BigIntStats } from "node:fs";
 import { constants } from "node:fs";
-import { type FileHandle, lstat, open, readdir } from "node:fs/promises";
+import { type FileHandle, lstat, open, readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Failure } from "../../domain/action.ts";
 import { lasting } from "../failure.ts";
@@ -46,6 +46,12 @@ export async function openFolder(path: string): Promise<OpenFolder | Failure> {
 export async function openInside(folder: OpenFolder, name: string): Promise<OpenFolder | null> {
   const handle = await open(folder.at(name), listing).catch(() => null);
   return handle && folderOf(handle, join(folder.path, name));
+}
+
+/** Which mount a folder is on. Another one may show the same file system, and still be something else. */
+export async function mountOf(folder: OpenFolder): Promise<string> {
+  const told = await readFile(folder.itself.replace("/fd/", "/fdinfo/"), "utf8");
+  return /^mnt_id:\s*(\d+)$/m.exec(told)?.[1] ?? "";
 }
 
 async function step(from: FileHandle, name: string, flags: number): Promise<FileHandle> {

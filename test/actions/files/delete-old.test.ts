@@ -159,6 +159,25 @@ systemdService.describe("where something else holds a file", () => {
   });
 });
 
+systemdService.describe("where something is mounted inside the folder", () => {
+  test.each<[string, (outside: string) => readonly string[]]>([
+    ["another file system", () => ["-t", "tmpfs", "none"]],
+    ["a folder of the same one", (outside) => ["--bind", outside]],
+  ])("%s is not entered", async (_what, args) => {
+    const outside = join(home, "outside");
+    const mounted = join(folder, "deep/deeper");
+    await mkdir(outside);
+    execFileSync("mount", [...args(outside), mounted]);
+    try {
+      await put("deep/deeper/precious.log", 30);
+      await put("deep/old.log", 30);
+      expect((await planned({ subfolders: true })).plan.files.map(({ path }) => path)).toEqual(["deep/old.log"]);
+    } finally {
+      execFileSync("umount", [mounted]);
+    }
+  });
+});
+
 test("no link is followed or deleted, neither to a file nor to a folder", async () => {
   const outside = join(home, "outside");
   await mkdir(outside);
