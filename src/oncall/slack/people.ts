@@ -1,10 +1,11 @@
 /** Finds out who a user of Slack is: their role and their user groups, and whether they still are somebody who may have one. */
 
+import { setTimeout as sleep } from "node:timers/promises";
 import type { Person } from "../../domain/approver.ts";
 import type { JsonObject } from "../../domain/json.ts";
 import { isAllowed, type Role, roles } from "../../domain/role.ts";
 import { oneLine } from "../one-line.ts";
-import type { WebCall } from "./web-call.ts";
+import type { WebAnswer, WebCall } from "./web-call.ts";
 
 /** Who somebody is, or why that is not known, or why they are nobody here. */
 export type Found =
@@ -22,7 +23,7 @@ export type Found =
 
 export interface People {
   /**
-   * `fresh`: everything is asked of Slack now, and what cannot be asked is not known. Otherwise groups may be as old as
+   * `fresh`: everything is asked of Slack now, or is being asked, and what cannot be asked is not known. Otherwise groups may be as old as
    * the cache keeps them, and nobody is asked whether the user is deactivated. Never rejects.
    */
   find(user: string, how: { readonly fresh: boolean }, signal: AbortSignal): Promise<Found>;
@@ -30,6 +31,9 @@ export interface People {
 
 type Unknown = Extract<Found, { readonly ok: false }>;
 type Members = { readonly ok: true; readonly users: ReadonlySet<string> } | Unknown;
+/** For how long Slack may want to be left alone before it is asked once more. */
+const longestRetryAfterMs = 5_000;
+
 type Membership = { readonly ok: true; readonly groups: readonly string[] } | Unknown;
 
 /**
@@ -45,13 +49,30 @@ export function createPeople(options: {
 }): People {
   const { web, users, groups, approverGroups, cacheMs } = options;
   const kept = new Map<string, { readonly askedAt: number; readonly users: ReadonlySet<string> }>();
+  /** What Slack is being asked, by whose end it would end: those who click at one moment ask once. */
+  const looks = new WeakMap<AbortSignal, Map<string, Promise<Members>>>();
   let ownTeam: OwnTeam | null = null;
 
+  async function ask(method: string, args: JsonObject, signal: AbortSignal): Promise<WebAnswer> {
+    const answer = await web(method, args, signal);
+    if (answer.ok || answer.retryAfterMs === undefined || answer.retryAfterMs > longestRetryAfterMs) return answer;
+    await sleep(answer.retryAfterMs, undefined, { signal }).catch(() => undefined);
+    return web(method, args, signal);
+  }
+
   async function membersOf(group: string, fresh: boolean, signal: AbortSignal): Promise<Members> {
-    const askedAt = performance.now();
     const before = kept.get(group);
-    if (!fresh && before && askedAt - before.askedAt < cacheMs) return { ok: true, users: before.users };
-    const answer = await web("usergroups.users.list", { usergroup: group }, signal);
+    if (!fresh && before && performance.now() - before.askedAt < cacheMs) return { ok: true, users: before.users };
+    const shared = looks.get(signal) ?? new Map<string, Promise<Members>>();
+    looks.set(signal, shared);
+    const look = shared.get(group) ?? askMembers(group, signal).finally(() => shared.delete(group));
+    shared.set(group, look);
+    return look;
+  }
+
+  async function askMembers(group: string, signal: AbortSignal): Promise<Members> {
+    const askedAt = performance.now();
+    const answer = await ask("usergroups.users.list", { usergroup: group }, signal);
     // A group that is gone has no members; it must not keep those of other groups from being found.
     const listed = !answer.ok && answer.error === "no_such_subteam" ? [] : answer.ok ? answer.response["users"] : null;
     if (!answer.ok && listed === null) return unknown(answer.reason, answer.retryable);
@@ -81,7 +102,7 @@ export function createPeople(options: {
 
   /** Null: nothing is against them. */
   async function whyNobody(user: string, signal: AbortSignal): Promise<Unknown | null> {
-    const [info, own] = await Promise.all([web("users.info", { user }, signal), teamOf(signal)]);
+    const [info, own] = await Promise.all([ask("users.info", { user }, signal), teamOf(signal)]);
     if (!info.ok && (info.error === "user_not_found" || info.error === "user_not_visible")) {
       return refused("is nobody whom Slack knows");
     }
@@ -98,7 +119,7 @@ export function createPeople(options: {
   /** The workspace of our token, which does not change. */
   async function teamOf(signal: AbortSignal): Promise<OwnTeam | Unknown> {
     if (ownTeam !== null) return ownTeam;
-    const answer = await web("auth.test", {}, signal);
+    const answer = await ask("auth.test", {}, signal);
     if (!answer.ok) return unknown(answer.reason, answer.retryable);
     const { team_id: team, enterprise_id: enterprise } = answer.response;
     if (typeof team !== "string" || team === "") return unknown("Slack's answer names no workspace.", true);

@@ -1,5 +1,6 @@
 /** Who somebody of Slack is, against the double over real HTTP. */
 
+import { setMaxListeners } from "node:events";
 import type { JsonObject } from "../../../src/domain/json.ts";
 import type { Role } from "../../../src/domain/role.ts";
 import { createPeople, type People } from "../../../src/oncall/slack/people.ts";
@@ -91,6 +92,40 @@ test.each([
     slack.fail(method, failure);
     const found = await people.find("UALICE", fresh, never);
     expect(found).toMatchObject({ ok: false, refused: false, retryable });
+  },
+);
+
+test("those who click at one moment share one look at each group, and who comes later has one of their own", async () => {
+  const people = peopleOf({});
+  const { signal } = new AbortController();
+  setMaxListeners(0, signal);
+  slack.fail("usergroups.users.list", { afterMs: 200 });
+  const found = await Promise.all(Array.from({ length: 10 }, () => people.find("UALICE", fresh, signal)));
+  for (const one of found) expect(one).toMatchObject({ ok: true, person: { role: "approver" } });
+  expect(slack.calls("usergroups.users.list")).toHaveLength(2);
+  slack.setGroup("SAPPROVERS", []);
+  expect(await people.find("UALICE", fresh, signal)).toMatchObject({ person: { role: "viewer" } });
+  expect(slack.calls("usergroups.users.list")).toHaveLength(4);
+});
+
+test("a look of somebody who stops ends nobody else's", async () => {
+  const people = peopleOf({});
+  slack.fail("usergroups.users.list", { afterMs: 300 });
+  const stopped = new AbortController();
+  const first = people.find("UALICE", fresh, stopped.signal);
+  const second = people.find("UALICE", fresh, never);
+  stopped.abort();
+  expect(await first).toMatchObject({ ok: false });
+  expect(await second).toMatchObject({ ok: true, person: { role: "approver" } });
+});
+
+test.each(["usergroups.users.list", "users.info", "auth.test"])(
+  "where Slack takes no more calls of %s for a second, it is asked once more after that",
+  async (method) => {
+    slack.fail(method, { retryAfter: 1 }, 1);
+    expect(await peopleOf({}).find("UALICE", fresh, never)).toMatchObject({ ok: true, person: { role: "approver" } });
+    slack.fail(method, { retryAfter: 1 });
+    expect(await peopleOf({}).find("UALICE", fresh, never)).toMatchObject({ ok: false, retryable: true });
   },
 );
 
