@@ -52,3 +52,15 @@ export type Answered =
 
 /** Why an answer does not count. */
 export type RefusedAnswer = "already-decided" | "expired" | "digest-changed" | "own-request" | "answered-before";
+
+/** The same for a run's history, as the end of a sentence that begins with the person's name. */
+export function whyNotCounted(kind: RefusedAnswer): string {
+  const reasons: Readonly<Record<RefusedAnswer, string>> = {
+    "own-request": "requested the run",
+    expired: "came after the time to decide",
+    "digest-changed": "decided about a plan that is not the one that waits",
+    "answered-before": "has approved it before",
+    "already-decided": "came after it was decided",
+  };
+  return reasons[kind];
+}

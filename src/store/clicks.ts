@@ -6,13 +6,15 @@ import type { Database } from "./connect.ts";
 export interface Clicks {
   /** Stores a click by Slack's own identification of it. False: it is stored already. */
   keep(key: string, click: JsonObject): Promise<boolean>;
-  /** Takes clicks that nobody has made anything of for some seconds, for `leaseMs`: their process has stopped. */
+  /** Takes a few clicks that nobody has made anything of for some seconds, for `leaseMs`: their process has stopped. */
   takeLeft(leaseMs: number): Promise<readonly { readonly key: string; readonly click: JsonObject }[]>;
   handled(key: string): Promise<void>;
 }
 
 /** After this time, whoever stored a click is not coming back to it. */
 const leftAfterSeconds = 10;
+/** So many are handled at one time, by connections that they share with everybody who decides something. */
+const mostTaken = 8;
 /** For how long a handled click is kept, to tell it from one that Slack delivers once more. */
 const keptDays = 7;
 
@@ -34,7 +36,7 @@ export function createClicks(database: Database): Clicks {
            SELECT key FROM paramedic.clicks
            WHERE handled_at IS NULL AND received_at < now() - make_interval(secs => $2)
              AND (lease_until IS NULL OR lease_until <= now())
-           ORDER BY received_at LIMIT 20 FOR UPDATE SKIP LOCKED)
+           ORDER BY received_at LIMIT ${mostTaken} FOR UPDATE SKIP LOCKED)
          RETURNING key, click`,
         [leaseMs / 1000, leftAfterSeconds],
       );

@@ -103,6 +103,8 @@ export interface AskOptions {
   readonly approvers?: readonly string[];
   readonly expiresInMs?: number;
   readonly effects?: readonly string[];
+  /** False: comes back as soon as the message is to be seen, while Slack has perhaps not answered the post. */
+  readonly untilPlaced?: boolean;
 }
 
 export async function startSlackHouse(
@@ -252,6 +254,7 @@ export async function startSlackHouse(
       atLeast = 1,
       expiresInMs = 60_000,
       effects = ["bed 1 gets a blanket"],
+      untilPlaced = true,
       ...rest
     } = {}) => {
       const approval = newId();
@@ -268,7 +271,7 @@ export async function startSlackHouse(
         Date.parse(expiresAt),
       );
       const message = await messageOf(run, "paramedic-approve");
-      await until(() => outbox.recordPlace(run), { what: "the place of the message" });
+      if (untilPlaced) await until(() => outbox.recordPlace(run), { what: "the place of the message" });
       return { run, approval, digest, message };
     },
     handOver: async () => {

@@ -4,23 +4,25 @@
  */
 
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Approval } from "../../domain/approval.ts";
+import { type Approval, whyNotCounted } from "../../domain/approval.ts";
 import type { JsonObject } from "../../domain/json.ts";
 import { type Click, keptClick, type Origin, type Pressed, whoOf } from "./click.ts";
 import { declineModal } from "./decline-modal.ts";
-import { code, person } from "./escape.ts";
+import { code } from "./escape.ts";
 import {
+  mayComeToStand,
   notCounted,
   type Objection,
   objectionToApprover,
   objectionToOrigin,
   objectionToPlace,
   objectionToRole,
+  objectionToSecond,
   orCommandLine,
 } from "./objections.ts";
 import type { OwnTeam } from "./own-team.ts";
 import type { Reply } from "./reply.ts";
-import { tellCounted, tellDecided, tellRefused, whyRefused } from "./tell-answer.ts";
+import { tellCounted, tellDecided, tellRefused } from "./tell-answer.ts";
 import type { WebCall } from "./web-call.ts";
 import type { RecordPlace, SlackWorld } from "./world.ts";
 
@@ -42,9 +44,15 @@ export interface Clicks {
   sweep(signal: AbortSignal): Promise<void>;
 }
 
-const sweepLeaseMs = 30_000;
-const placeAttempts = 3;
+/** Longer than a click takes while Slack answers nothing. */
+const sweepLeaseMs = 60_000;
+/** For a place to become known. It ends before other processes may sweep the click up, and that waits as long again. */
+const placeWaitMs = 8_000;
+/** The same where a window is to be opened, which Slack allows for 3 seconds. */
+const placeWaitForWindowMs = 1_000;
 const placePauseMs = 500;
+/** From then on other processes may have swept up what this one has in hand. */
+const aloneForMs = 9_000;
 
 export function createClicks(parts: {
   readonly world: SlackWorld;
@@ -57,22 +65,34 @@ export function createClicks(parts: {
   /** Those that this process has in hand, so that its own sweep leaves them alone. */
   const inHand = new Set<string>();
 
-  const say = (from: Origin, text: string, signal: AbortSignal): Promise<void> =>
-    reply({ user: from.user, channel: from.channel, responseUrl: null }, text, signal);
+  /** Rejects where the process stops meanwhile, so that whoever sweeps the click up says it. */
+  async function say(from: Origin, text: string, signal: AbortSignal): Promise<void> {
+    await reply({ user: from.user, channel: from.channel, responseUrl: null }, text, signal);
+    signal.throwIfAborted();
+  }
 
   /** A click that does not count is said to its person, and stands in the run's history. */
   async function object(click: AnswerClick | AskClick, objection: Objection, signal: AbortSignal): Promise<void> {
     const { approval, run, from } = click;
+    // What could not be looked up because the process stops is nothing against anybody.
+    signal.throwIfAborted();
     log.warn({ who: whoOf(from), what: click.kind, approval, run, why: objection.reason }, "A click was refused");
     await world.refuse(approval, whoOf(from), objection.reason);
     await say(from, objection.said, signal);
   }
 
-  /** The place of a message that was posted this moment is stored a moment later. */
-  async function placeOf(approval: Approval, signal: AbortSignal): Promise<RecordPlace | null> {
-    for (let attempt = 1; ; attempt += 1) {
+  /** Where the run's message stands. That is stored when Slack has answered the post, and people click before it has. */
+  async function placeOf(
+    { from }: AnswerClick | AskClick,
+    approval: Approval,
+    waitMs: number,
+    signal: AbortSignal,
+  ): Promise<RecordPlace | null | "not-known-yet"> {
+    const beganAt = performance.now();
+    for (;;) {
       const place = await world.recordPlace(approval.runId);
-      if (place !== null || approval.state !== "pending" || attempt === placeAttempts) return place;
+      if (approval.state !== "pending" || !mayComeToStand(place, from)) return place;
+      if (performance.now() - beganAt >= waitMs) return "not-known-yet";
       await sleep(placePauseMs, undefined, { signal });
     }
   }
@@ -80,19 +100,22 @@ export function createClicks(parts: {
   async function objectionTo(
     click: AnswerClick | AskClick,
     approval: Approval,
-    fresh: boolean,
+    { fresh, waitMs }: { readonly fresh: boolean; readonly waitMs: number },
     signal: AbortSignal,
-  ): Promise<Objection | null> {
+  ): Promise<Objection | null | "not-known-yet"> {
     const { from } = click;
     if (approval.runId !== click.run)
       return { reason: "named another run", said: tellRefused({ kind: "not-found" }, world.whoIsWho) };
-    const [place, origin] = await Promise.all([placeOf(approval, signal), objectionToOrigin(ownTeam, from)]);
-    const elsewhere = origin ?? objectionToPlace(place, from, approval.runId);
+    const origin = await objectionToOrigin(ownTeam, from);
+    if (origin) return origin;
+    const place = await placeOf(click, approval, waitMs, signal);
+    if (place === "not-known-yet") return place;
+    const elsewhere = objectionToPlace(place, from, approval.runId);
     if (elsewhere) return elsewhere;
     return objectionToApprover(world, await world.people.find(from.user, { fresh }, signal), approval.approvers);
   }
 
-  async function answer(click: AnswerClick, swept: boolean, signal: AbortSignal): Promise<void> {
+  async function answer(click: AnswerClick, mayBeSecond: () => boolean, signal: AbortSignal): Promise<void> {
     const { from, digest } = click;
     const by = whoOf(from);
     const decision = click.kind;
@@ -100,9 +123,10 @@ export function createClicks(parts: {
     if (approval === null) return noSuchApproval(click, signal);
     // It was counted, and whoever did that stopped, or was too slow, before it could be noted.
     const hasCounted = ({ decisions }: Approval) =>
-      swept && decisions.some((one) => one.by === by && one.decision === decision);
+      mayBeSecond() && decisions.some((one) => one.by === by && one.decision === decision);
     if (hasCounted(approval)) return;
-    const objection = await objectionTo(click, approval, true, signal);
+    const objection = await objectionTo(click, approval, { fresh: true, waitMs: placeWaitMs }, signal);
+    if (objection === "not-known-yet") throw new NotYet("It is not known yet whether the message counts.");
     if (objection) return object(click, objection, signal);
     const reason = click.kind === "decline" ? click.reason : null;
     const answered = await world.answer({ approval: approval.id, decision, digest, by, reason });
@@ -116,18 +140,22 @@ export function createClicks(parts: {
       const more = tellCounted(answered.approval, world.whoIsWho);
       return more === null ? undefined : say(from, more, signal);
     }
-    if (answered.kind !== "not-found" && hasCounted(answered.approval)) return;
-    return object(click, { reason: whyRefused(answered), said: tellRefused(answered, world.whoIsWho) }, signal);
+    if (answered.kind === "not-found") return noSuchApproval(click, signal);
+    if (hasCounted(answered.approval)) return;
+    const said = tellRefused(answered, world.whoIsWho);
+    return object(click, { reason: whyNotCounted(answered.kind), said }, signal);
   }
 
   async function openWindow(click: AskClick, trigger: string | null, signal: AbortSignal): Promise<void> {
     const { from, approval: id, digest, run } = click;
     const approval = await world.approval(id);
     if (approval === null) return noSuchApproval(click, signal);
-    const objection = await objectionTo(click, approval, false, signal);
+    const waitMs = trigger === null ? 0 : placeWaitForWindowMs;
+    const objection = await objectionTo(click, approval, { fresh: false, waitMs }, signal);
+    if (objection === "not-known-yet") return say(from, pressAgain(run), signal);
     if (objection) return object(click, objection, signal);
     if (approval.state !== "pending") {
-      return object(click, { reason: whyRefused({ kind: "already-decided" }), said: tellDecided(approval) }, signal);
+      return object(click, { reason: whyNotCounted("already-decided"), said: tellDecided(approval) }, signal);
     }
     if (trigger === null || from.channel === null || from.ts === null) return say(from, pressAgain(run), signal);
     const where = approval.target === null ? "" : ` on ${approval.target}`;
@@ -147,43 +175,49 @@ export function createClicks(parts: {
     await say(from, tellRefused({ kind: "not-found" }, world.whoIsWho), signal);
   }
 
-  async function acknowledge(click: AcknowledgeClick, swept: boolean, signal: AbortSignal): Promise<void> {
+  async function acknowledge(click: AcknowledgeClick, mayBeSecond: () => boolean, signal: AbortSignal): Promise<void> {
     const { run, from } = click;
     const by = whoOf(from);
+    const refuse = async ({ reason, said }: Objection) => {
+      signal.throwIfAborted();
+      log.warn({ who: by, what: "acknowledge a run", run, why: reason }, "A click was refused");
+      await world.refuseAcknowledgement(run, by, reason);
+      await say(from, said, signal);
+    };
     const origin = await objectionToOrigin(ownTeam, from);
     const objection =
       origin ??
       objectionToRole(await world.people.find(from.user, { fresh: true }, signal), "operator", world.whoIsWho);
-    if (objection) {
-      log.warn({ who: by, what: "acknowledge a run", run, why: objection.reason }, "A click was refused");
-      await world.refuseAcknowledgement(run, by, objection.reason);
-      return say(from, objection.said, signal);
-    }
+    if (objection) return refuse(objection);
     const answered = await world.acknowledge(run, by);
-    if (answered.kind === "acknowledged") {
-      log.info({ who: by, what: "acknowledge a run", run }, "An escalation was acknowledged");
-      return;
+    switch (answered.kind) {
+      case "acknowledged":
+        return log.info({ who: by, what: "acknowledge a run", run }, "An escalation was acknowledged");
+      case "already-acknowledged":
+        if (mayBeSecond() && answered.by === by) return;
+        return refuse(objectionToSecond(answered.by, by));
+      default:
+        return refuse({
+          reason: "named a run that was not handed over",
+          said: "There is nothing to have: this run was not handed over to people.",
+        });
     }
-    if (answered.kind === "already-acknowledged") {
-      if (swept && answered.by === by) return;
-      return say(
-        from,
-        `${answered.by === by ? "You have" : `${person(answered.by)} has`} it already; later levels are not told.`,
-        signal,
-      );
-    }
-    return say(from, "There is nothing to have: this run was not handed over to people.", signal);
   }
 
-  async function decide(click: Click, trigger: string | null, swept: boolean, signal: AbortSignal): Promise<void> {
+  async function decide(
+    click: Click,
+    trigger: string | null,
+    mayBeSecond: () => boolean,
+    signal: AbortSignal,
+  ): Promise<void> {
     switch (click.kind) {
       case "approve":
       case "decline":
-        return answer(click, swept, signal);
+        return answer(click, mayBeSecond, signal);
       case "ask-to-decline":
         return openWindow(click, trigger, signal);
       case "acknowledge":
-        return acknowledge(click, swept, signal);
+        return acknowledge(click, mayBeSecond, signal);
       case "command":
         // Whoever typed it has long gone on; to do it now would surprise them.
         return say(
@@ -202,13 +236,16 @@ export function createClicks(parts: {
     if (approval !== null && approval.state !== "pending") await say(click.from, tellDecided(approval), signal);
   }
 
-  /** Does it, and notes that. What the store's absence kept from being done is left to be swept up. */
-  async function finish(key: string, click: Click, work: () => Promise<void>): Promise<void> {
+  /** Does it, and notes that. What could not be done yet is left to be swept up. */
+  async function finish(key: string, click: Click, signal: AbortSignal, work: () => Promise<void>): Promise<void> {
     const fields = { who: whoOf(click.from), what: click.kind };
     try {
       await work();
       await world.clickHandled(key);
     } catch (error) {
+      if (signal.aborted) return log.info(fields, "A click is left to other processes, since this one stops");
+      if (error instanceof NotYet)
+        return log.info({ ...fields, why: error.message }, "A click is looked at again later");
       if (world.isOutage(error)) {
         return log.warn({ err: error, ...fields }, "A click is kept until the store can be used again");
       }
@@ -239,21 +276,32 @@ export function createClicks(parts: {
     },
     handle: async (pressed, kept, signal) => {
       const { key, click, trigger } = pressed;
-      if (kept === "new") return hold(key, () => finish(key, click, () => decide(click, trigger, false, signal)));
+      if (kept === "new") {
+        const beganAt = performance.now();
+        const mayBeSecond = () => performance.now() - beganAt > aloneForMs;
+        return hold(key, () => finish(key, click, signal, () => decide(click, trigger, mayBeSecond, signal)));
+      }
       const rest = kept === "seen" ? again(pressed, signal) : say(click.from, lostClick(click), signal);
       await rest.catch((error: unknown) => log.warn({ err: error }, "Somebody could not be told about their click"));
     },
     sweep: async (signal) => {
-      for (const { key, click: kept } of await world.takeClicks(sweepLeaseMs)) {
-        if (signal.aborted) return;
-        if (inHand.has(key)) continue;
+      const sweepUp = async (key: string, kept: JsonObject): Promise<void> => {
         const click = keptClick(kept);
-        if (click) await finish(key, click, () => decide(click, null, true, signal));
-        else log.warn({ key }, "A stored click is of a kind that this version does not know; another one may");
+        if (click) return hold(key, () => finish(key, click, signal, () => decide(click, null, () => true, signal)));
+        log.warn({ key }, "A stored click is of a kind that this version does not know; another one may");
+      };
+      while (!signal.aborted) {
+        const left = await world.takeClicks(sweepLeaseMs);
+        if (left.length === 0) return;
+        // Together, so that Slack's silence about one of them does not outlast the lease of the others.
+        await Promise.all(left.filter(({ key }) => !inHand.has(key)).map(({ key, click }) => sweepUp(key, click)));
       }
     },
   };
 }
+
+/** Something cannot be decided now, and can be later. */
+class NotYet extends Error {}
 
 function pressAgain(run: string): string {
   return `${notCounted} The window for your reason could not be opened. Press Decline again, ${orCommandLine(run)}.`;

@@ -1,6 +1,6 @@
 /** `/paramedic`: lists runs, starts, decides and pauses, each with the caller's role and by the same functions as REST. */
 
-import type { Approval } from "../../domain/approval.ts";
+import { type Approval, whyNotCounted } from "../../domain/approval.ts";
 import type { JsonObject } from "../../domain/json.ts";
 import type { InputDeclaration } from "../../domain/playbook.ts";
 import type { Role } from "../../domain/role.ts";
@@ -9,7 +9,8 @@ import { type Line, readLine } from "./command-line.ts";
 import { code, moment, person } from "./escape.ts";
 import { type Objection, objectionToApprover, objectionToOrigin, objectionToRole } from "./objections.ts";
 import type { OwnTeam } from "./own-team.ts";
-import { tellCounted, tellPlan, tellRefused, whyRefused } from "./tell-answer.ts";
+import type { Found } from "./people.ts";
+import { tellCounted, tellPlan, tellRefused } from "./tell-answer.ts";
 import type { ListedRun, SlackWorld, Switch } from "./world.ts";
 
 /** The command that is to be configured in Slack. */
@@ -32,13 +33,20 @@ const neededRoles: Readonly<Record<Exclude<Line["do"], "approve" | "decline">, R
 export function createCommands(world: SlackWorld, ownTeam: OwnTeam, now: () => number): RunCommand {
   const { log } = world;
 
+  /** Rejects where the process stops: what could not be looked up for that is nothing against anybody. */
+  async function lookUp(command: Command, fresh: boolean, signal: AbortSignal): Promise<Found> {
+    const found = await world.people.find(command.from.user, { fresh }, signal);
+    signal.throwIfAborted();
+    return found;
+  }
+
   async function decide(
     command: Command,
     line: Extract<Line, { do: "approve" | "decline" }>,
     signal: AbortSignal,
   ): Promise<string> {
     const by = whoOf(command.from);
-    const caller = await world.people.find(command.from.user, { fresh: true }, signal);
+    const caller = await lookUp(command, true, signal);
     const found = await world.pendingApprovalsOf(line.run);
     const runs = [...new Set(found.map(({ runId }) => runId))];
     const [approval] = found;
@@ -62,7 +70,8 @@ export function createCommands(world: SlackWorld, ownTeam: OwnTeam, now: () => n
     });
     if (answered.kind !== "answered") {
       const said = tellRefused(answered, world.whoIsWho);
-      return answered.kind === "not-found" ? said : refuse(command, approval, { reason: whyRefused(answered), said });
+      if (answered.kind === "not-found") return said;
+      return refuse(command, approval, { reason: whyNotCounted(answered.kind), said });
     }
     world.hint([approval.runId]);
     const { state } = answered.approval;
@@ -146,14 +155,12 @@ export function createCommands(world: SlackWorld, ownTeam: OwnTeam, now: () => n
   return async (command, signal) => {
     const origin = await objectionToOrigin(ownTeam, command.from);
     const line = readLine(command.text, world.playbooks);
+    signal.throwIfAborted();
     if (origin) return turnAway(command, line, await answeredBy(line), origin);
     if (line.do === "approve" || line.do === "decline") return decide(command, line, signal);
     const fresh = line.do === "run" || line.do === "pause" || line.do === "resume";
-    const objection = objectionToRole(
-      await world.people.find(command.from.user, { fresh }, signal),
-      neededRoles[line.do],
-      world.whoIsWho,
-    );
+    const caller = await lookUp(command, fresh, signal);
+    const objection = objectionToRole(caller, neededRoles[line.do], world.whoIsWho);
     if (objection) {
       const fields = { who: whoOf(command.from), what: line.do, why: objection.reason };
       log.warn(fields, "A command was refused");

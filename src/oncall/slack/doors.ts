@@ -111,14 +111,17 @@ export function createSlackDoors(options: SlackDoorsOptions): SlackDoors {
     if (kept === "seen") return log.info({ who }, "A command was delivered more than once");
     if (kept === "lost") return reply(to, storeIsAway, signal);
     const said = await runCommand(typed, signal).catch((error: unknown) => {
+      if (signal.aborted) return null;
       if (world.isOutage(error)) log.warn({ err: error, who }, "A command failed because the store cannot be used");
       else log.error({ err: error, who }, "A command failed by a bug");
       return world.isOutage(error)
         ? storeIsAway
         : "Paramedic failed to do this. That is a bug; its log has the details.";
     });
+    // Whoever sweeps it up says that it was interrupted.
+    if (said === null) return;
     await reply(to, said, signal);
-    if (kept === "new") {
+    if (kept === "new" && !signal.aborted) {
       await world.clickHandled(typed.key).catch((error: unknown) => {
         log.warn({ err: error, who }, "It could not be noted that a command was done");
       });
@@ -169,7 +172,10 @@ export function createSlackDoors(options: SlackDoorsOptions): SlackDoors {
       await Promise.allSettled(background);
       await atMost(lastClicksMs, inHand);
     },
-    sweep: (stopped) => clicks.sweep(stopped),
+    sweep: (stopped) => {
+      setMaxListeners(0, stopped);
+      return clicks.sweep(stopped);
+    },
   };
 }
 

@@ -3,7 +3,7 @@
 import { whyNotApprover } from "../../domain/approver.ts";
 import { isAllowed, type Role } from "../../domain/role.ts";
 import type { Origin } from "./click.ts";
-import { code, escaped } from "./escape.ts";
+import { code, escaped, person } from "./escape.ts";
 import { type OwnTeam, whyOutsider } from "./own-team.ts";
 import type { Found } from "./people.ts";
 import { whoHas, whoMay } from "./who-may.ts";
@@ -48,6 +48,14 @@ export function objectionToPlace(place: RecordPlace | null, from: Origin, run: s
   };
 }
 
+/** Whether somebody has pressed a button of a message that is perhaps the run's newest, which is being posted. */
+export function mayComeToStand(place: RecordPlace | null, { app, channel, ts }: Origin): boolean {
+  if (place === null) return true;
+  if (place.appId && app !== place.appId) return false;
+  // Slack's times of messages have as many digits each.
+  return channel === place.channel && ts !== null && ts > place.ts;
+}
+
 /** Objects to people who may not approve what asks for all of `sets`. */
 export function objectionToApprover(
   world: Pick<SlackWorld, "whoIsWho">,
@@ -67,6 +75,15 @@ export function objectionToRole(found: Found, needed: Role, people: WhoIsWho): O
   const reason = `has the role ${role ?? "none"}, and this needs ${needed}`;
   const where = `An administrator gives roles under ${code("slack.users")} and ${code("slack.groups")}.`;
   return { reason, said: `${asYou(reason)}. ${whoHas(needed, people)} ${where}` };
+}
+
+/** Objects to whoever says second that they have what was handed over. */
+export function objectionToSecond(has: string, by: string): Objection {
+  if (has === by) return { reason: "has it already", said: "You have it already; later levels are not told." };
+  return {
+    reason: `came after ${has} had it`,
+    said: `${person(has)} has it already; later levels are not told.`,
+  };
 }
 
 export const notCounted = "This did not count.";

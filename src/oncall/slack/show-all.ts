@@ -31,6 +31,8 @@ export function createShowAll(parts: {
       objectionToOrigin(ownTeam, from),
       world.people.find(from.user, { fresh: false }, signal),
     ]);
+    // What could not be looked up because the process stops is nothing against anybody.
+    signal.throwIfAborted();
     if (approval?.runId !== run) return say("There is no such plan any more.");
     const objection = origin ?? objectionToRole(found, "viewer", world.whoIsWho);
     if (objection) {
@@ -58,6 +60,7 @@ export function createShowAll(parts: {
       await show(look, say, signal);
     } catch (error) {
       const fields = { err: error, who: whoOf(look.from), run: look.run };
+      if (signal.aborted) return log.info(fields, "A plan was not shown, since the process stops");
       if (!world.isOutage(error)) return log.error(fields, "A plan could not be shown because of a bug");
       log.warn(fields, "A plan could not be shown because the store cannot be used");
       await say("Paramedic's database cannot be used at the moment. Try again in a minute.");

@@ -26,19 +26,6 @@ export function tellRefused(answered: Refused, people: WhoIsWho): string {
   }
 }
 
-/** The same for the run's history, as the end of a sentence that begins with the person's name. */
-export function whyRefused({ kind }: Pick<Refused, "kind">): string {
-  const reasons: Readonly<Record<Refused["kind"], string>> = {
-    "not-found": "named an approval that there is not",
-    "own-request": "requested the run",
-    expired: "came after the time to decide",
-    "digest-changed": "decided about a plan that is not the one that waits",
-    "answered-before": "has approved it before",
-    "already-decided": "came after it was decided",
-  };
-  return reasons[kind];
-}
-
 /** Who decided, and when. */
 export function tellDecided({ state, decisions, decidedAt }: Approval): string {
   const last = decisions.at(-1);

@@ -51,7 +51,7 @@ export interface DoorLog {
 export interface SlackWorld {
   /** Stores a click before anything is made of it. False: it was stored before, by whichever process. */
   keepClick(key: string, click: JsonObject): Promise<boolean>;
-  /** Clicks that nobody has handled for more than 5 s, each given to one caller for `leaseMs`. */
+  /** Some of the clicks that nobody has handled for a while, each given to one caller for `leaseMs`. */
   takeClicks(leaseMs: number): Promise<readonly { readonly key: string; readonly click: JsonObject }[]>;
   clickHandled(key: string): Promise<void>;
 

@@ -1,5 +1,8 @@
 import { acknowledgeId, approveId, declineId } from "../../../src/oncall/slack/action-ids.ts";
-import { type SlackHouse, startSlackHouse } from "../../support/slack-house.ts";
+import { createPeople } from "../../../src/oncall/slack/people.ts";
+import { createSlackWeb } from "../../../src/oncall/slack/web.ts";
+import { createOutbox } from "../../../src/store/outbox.ts";
+import { groups, type SlackHouse, startSlackHouse, users } from "../../support/slack-house.ts";
 import { until } from "../../support/until.ts";
 
 jest.setTimeout(60_000);
@@ -132,21 +135,36 @@ test("a click after the time to decide, and one about a plan that has changed, d
   expect((await house.approval(late.approval)).decisions).toEqual([]);
 });
 
+async function refusedToHave(run: string): Promise<readonly string[]> {
+  return (await house.events(run)).flatMap((event) =>
+    event.type === "acknowledge-refused" ? [`${event.by} ${event.reason}`] : [],
+  );
+}
+
 test("I have it is taken from an operator, once, and whoever comes later is told who has it", async () => {
   const { run, message } = await house.handOver();
   await house.slack.click({ message, actionId: acknowledgeId, user: "U0SCREEN" });
   const said = await house.untilTold("U0SCREEN", "Your role is viewer, and this needs operator");
   expect(said).toContain("These may: <@U0SHIFT>, <@U0LEAD>, <@U0DEPUTY>, <@U0CHIEF>, <!subteam^S0ONCALL>.");
-  expect((await house.events(run)).filter(({ type }) => type === "acknowledge-refused")).toMatchObject([
-    { by: "slack:U0SCREEN", reason: "has the role viewer, and this needs operator" },
-  ]);
   await house.slack.click({ message, actionId: acknowledgeId, user: "U0SHIFT" });
   await until(async () => (await house.events(run)).find(({ type }) => type === "acknowledged"));
   await house.slack.click({ message, actionId: acknowledgeId, user: "U0LEAD", stale: true });
   await house.untilTold("U0LEAD", "<@U0SHIFT> has it already");
+  await house.slack.click({ message, actionId: acknowledgeId, user: "U0SHIFT", stale: true });
+  await house.untilTold("U0SHIFT", "You have it already");
+  const asked = await house.ask();
+  const value = JSON.stringify({ run: asked.run });
+  await house.slack.click({ message, actionId: acknowledgeId, user: "U0CHIEF", value, stale: true });
+  await house.untilTold("U0CHIEF", "was not handed over");
   expect((await house.events(run)).filter(({ type }) => type === "acknowledged")).toMatchObject([
     { by: "slack:U0SHIFT" },
   ]);
+  expect(await refusedToHave(run)).toEqual([
+    "slack:U0SCREEN has the role viewer, and this needs operator",
+    "slack:U0LEAD came after slack:U0SHIFT had it",
+    "slack:U0SHIFT has it already",
+  ]);
+  expect(await refusedToHave(asked.run)).toEqual(["slack:U0CHIEF named a run that was not handed over"]);
 });
 
 test("a click that arrives before its process could handle it is handled by another process, once", async () => {
@@ -179,6 +197,113 @@ test("a click that counted before its process stopped is not refused when it is 
   expect(await house.store.sql("SELECT FROM paramedic.clicks WHERE handled_at IS NULL")).toEqual([]);
   expect((await house.events(run)).map(({ type }) => type)).not.toContain("answer-refused");
   expect(house.told("U0LEAD")).toEqual([]);
+});
+
+const unhandled = () => house.store.sql("SELECT FROM paramedic.clicks WHERE handled_at IS NULL");
+const leftBehind = () => house.store.sql("UPDATE paramedic.clicks SET received_at = now() - interval '1 minute'");
+
+test("clicks that were left behind are handled together while Slack is slow, all of them in one sweep", async () => {
+  const count = 10;
+  const killed = await house.another({ approval: () => new Promise(() => undefined) });
+  const asked = await Promise.all(Array.from({ length: count }, () => house.ask()));
+  for (const { message } of asked) {
+    await house.slack.click({ message, actionId: approveId, user: "U0MATE", to: killed.url });
+  }
+  await leftBehind();
+  const slowMs = 800;
+  house.slack.fail("users.info", { afterMs: slowMs });
+  const beganAt = performance.now();
+  await house.doors.sweep(new AbortController().signal);
+  expect(performance.now() - beganAt).toBeLessThan((count * slowMs) / 2);
+  for (const { approval } of asked) expect((await house.approval(approval)).state).toBe("approved");
+  expect(await unhandled()).toEqual([]);
+});
+
+test.each([
+  ["an approval", "U0LEAD", "approval-answered"],
+  ["what would be refused", "U0SCREEN", "answer-refused"],
+] as const)(
+  "a process that stops while Slack does not say who clicked leaves %s to others, who decide it once",
+  async (_case, user, outcome) => {
+    const { run, message } = await house.ask();
+    // With the bound of real processes, which is longer than a stop takes.
+    const web = createSlackWeb({ token: house.slack.botToken, apiUrl: house.slack.apiUrl });
+    const stopping = await house.another({
+      people: createPeople({ web, users, groups, approverGroups: [], cacheMs: 0 }),
+    });
+    house.slack.fail("users.info", "hang");
+    await house.slack.click({ message, actionId: approveId, user, to: stopping.url });
+    await until(() => house.slack.calls("users.info").length === 1);
+    await stopping.doors.stop();
+    house.slack.fail("users.info", null);
+    const types = async () => (await house.events(run)).map(({ type }) => type);
+    expect(await types()).not.toContain("answer-refused");
+    expect(await unhandled()).toHaveLength(1);
+    await leftBehind();
+    await house.doors.sweep(new AbortController().signal);
+    expect((await types()).filter((type) => type === outcome)).toHaveLength(1);
+    expect(await unhandled()).toEqual([]);
+    if (user === "U0SCREEN") await house.untilTold(user, "Your role is viewer");
+  },
+);
+
+test("a command whose process stops is said to be interrupted, and nobody is refused for it", async () => {
+  const { run } = await house.ask();
+  const web = createSlackWeb({ token: house.slack.botToken, apiUrl: house.slack.apiUrl });
+  const stopping = await house.another({
+    people: createPeople({ web, users, groups, approverGroups: [], cacheMs: 0 }),
+  });
+  house.slack.fail("users.info", "hang");
+  await house.slack.command(`approve ${run}`, { user: "U0LEAD", to: stopping.url });
+  await until(() => house.slack.calls("users.info").length === 1);
+  await stopping.doors.stop();
+  house.slack.fail("users.info", null);
+  await leftBehind();
+  await house.doors.sweep(new AbortController().signal);
+  await house.untilTold("U0LEAD", "Paramedic was interrupted during");
+  expect((await house.events(run)).map(({ type }) => type)).not.toContain("answer-refused");
+});
+
+const slowPostMs = 1_700;
+
+test("a click on a message whose post Slack has not yet answered waits for that, and counts", async () => {
+  house.slack.fail("chat.postMessage", { afterMs: slowPostMs }, 1);
+  const { run, approval, message } = await house.ask({ untilPlaced: false });
+  await house.slack.click({ message, actionId: approveId, user: "U0LEAD" });
+  expect(await createOutbox(house.store.database).recordPlace(run)).toBeNull();
+  expect((await decided(approval)).decisions).toMatchObject([{ by: "slack:U0LEAD" }]);
+  expect((await house.events(run)).map(({ type }) => type)).not.toContain("answer-refused");
+});
+
+test("the same where the message takes the place of one that was deleted", async () => {
+  const { run, approval, message } = await house.ask({ atLeast: 2 });
+  house.slack.deleteMessage(message);
+  house.slack.fail("chat.postMessage", { afterMs: slowPostMs }, 1);
+  await house.slack.click({ message, actionId: approveId, user: "U0LEAD" });
+  const anew = await until(() => house.slack.messages().find(({ blocks }) => JSON.stringify(blocks).includes(run)));
+  await house.slack.click({ message: anew, actionId: approveId, user: "U0DEPUTY" });
+  expect((await decided(approval)).decisions).toMatchObject([{ by: "slack:U0LEAD" }, { by: "slack:U0DEPUTY" }]);
+  expect((await house.events(run)).map(({ type }) => type)).not.toContain("answer-refused");
+});
+
+test("a message of which Slack never says that it stands decides nothing, and a click on it is looked at again", async () => {
+  house.slack.fail("chat.postMessage", "answer-lost");
+  const { run, approval, message } = await house.ask({ untilPlaced: false });
+  await house.slack.click({ message, actionId: approveId, user: "U0LEAD" });
+  await house.slack.click({ message, actionId: declineId, user: "U0DEPUTY" });
+  await house.untilTold("U0DEPUTY", "Press Decline again");
+  await until(() => house.lines.find(({ message: said }) => said === "A click is looked at again later"), {
+    timeoutMs: 15_000,
+  });
+  expect(await unhandled()).toHaveLength(1);
+  expect((await house.approval(approval)).state).toBe("pending");
+  house.slack.fail("chat.postMessage", null);
+  await until(() => createOutbox(house.store.database).recordPlace(run), { timeoutMs: 15_000 });
+  await leftBehind();
+  await house.doors.sweep(new AbortController().signal);
+  await house.untilTold("U0LEAD", "The message that counts is the newest one");
+  expect((await house.approval(approval)).state).toBe("pending");
+  expect(await unhandled()).toEqual([]);
 });
 
 test("a store that is away is said to whoever clicked, and nothing counts", async () => {
