@@ -1,7 +1,7 @@
 /** The routes of approvals: what waits for people, and what they decide. */
 
 import { z } from "zod";
-import type { Answered, Approval } from "../domain/approval.ts";
+import { type Answered, type Approval, whyNotCounted } from "../domain/approval.ts";
 import type { Problem } from "../http/problem.ts";
 import { isId, type ReadBody, readQuery, text } from "./fields.ts";
 import { type Answer, type Call, json, type Route, refusal } from "./route.ts";
@@ -49,8 +49,7 @@ export function approvalRoutes(world: ApiWorld, readBody: ReadBody): readonly Ro
       world.log.info({ ...fields, run, step, digest, state }, "An approval was answered");
       return json(answered.approval);
     }
-    if (answered.kind === "own-request")
-      await approvals.refuse(id, caller.who, "whoever requested a run does not approve it");
+    if (answered.kind !== "not-found") await approvals.refuse(id, caller.who, whyNotCounted(answered.kind));
     world.log.warn({ ...fields, why: answered.kind }, "An answer to an approval was refused");
     return refusal(whyRefused(answered));
   }

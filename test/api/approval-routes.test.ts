@@ -124,6 +124,29 @@ test("a filter that is none is 422", async () => {
   }
 });
 
+test("whoever is refused stands in the run's history, with the reason", async () => {
+  const asked = await server.ask();
+  const late = await server.ask({ expiresAt: new Date().toISOString() });
+  const shared = await server.ask({ atLeast: 2 });
+  const reasons = async ({ run }: { readonly run: string }): Promise<readonly string[]> => {
+    const { json } = await server.call("GET", `/api/v1/runs/${run}`);
+    const refused = json.events.filter(({ type }: { type: string }) => type === "answer-refused");
+    return refused.map(({ by, reason }: { by: string; reason: string }) => `${by} ${reason}`);
+  };
+  await decide(asked.approval, { digest: "sha256:other" });
+  await decide(asked.approval, { digest: asked.digest });
+  await decide(asked.approval, { decision: "decline", digest: asked.digest }, "deputy");
+  expect(await reasons(asked)).toEqual([
+    "api:lead decided about a plan that is not the one that waits",
+    "api:deputy came after it was decided",
+  ]);
+  expect((await decide(late.approval, { digest: late.digest })).json.type).toMatch(/expired$/);
+  expect(await reasons(late)).toEqual(["api:lead came after the time to decide"]);
+  await decide(shared.approval, { digest: shared.digest });
+  await decide(shared.approval, { digest: shared.digest });
+  expect(await reasons(shared)).toEqual(["api:lead has approved it before"]);
+});
+
 test("what was refused is in the log, with who and what", async () => {
   const { approval } = await server.ask();
   await decide(approval, { digest: "sha256:other" });
