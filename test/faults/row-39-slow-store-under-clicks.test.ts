@@ -4,16 +4,25 @@ import { askedIn, type Callers, calling, shownBy, slackUrl, startCallers } from 
 import { cleaningUp } from "../support/clean-up.ts";
 import { sharedPostgres } from "../support/postgres.ts";
 import { type ServiceOptions, startService } from "../support/service.ts";
+import type { SlackMessage } from "../support/slack-double-workspace.ts";
 import { startTcpProxy } from "../support/tcp-proxy.ts";
 import { until } from "../support/until.ts";
 import { createWard, wardPlaybook } from "../support/ward.ts";
 
-jest.setTimeout(120_000);
+jest.setTimeout(240_000);
 
 const afterwards = cleaningUp();
-const count = 2;
+/** Three clicks for each: a double click, and the first of them delivered again. */
+const count = 20;
+/** So many approvals are decided at one time. */
+const lanes = 2;
 
-test("clicks through a receiver whose store is slow are acknowledged in time, and each counts once", async () => {
+/** What 99 of 100 do not exceed. */
+function p99(values: readonly number[]): number {
+  return [...values].sort((one, other) => one - other)[Math.ceil(values.length * 0.99) - 1] ?? Number.NaN;
+}
+
+test("sixty clicks through a receiver whose store is slow: acknowledged within a second at p99, and each approval decided once", async () => {
   const callers: Callers = await startCallers();
   afterwards(() => callers.stop());
   const ward = await createWard();
@@ -21,7 +30,7 @@ test("clicks through a receiver whose store is slow are acknowledged in time, an
   const proxy = await startTcpProxy(databases.port);
   afterwards(() => proxy.stop());
   const options: ServiceOptions = {
-    ...calling(callers),
+    ...calling(callers, { expireAfter: "10m", escalateAfter: "10m" }),
     program: "counting",
     databaseUrl: databases.url,
     targets: ward.targets(count),
@@ -34,23 +43,21 @@ test("clicks through a receiver whose store is slow are acknowledged in time, an
   const runs = await Promise.all(
     Array.from({ length: count }, (_, index) => receiver.fire({ alertname: "sick", service: `w${index + 1}` })),
   );
-  const messages = await Promise.all(runs.map((run) => askedIn(callers, run)));
+  const messages = await Promise.all(runs.map((run) => askedIn(callers, run, 30_000)));
 
   // On the way there and on the way back.
   proxy.delay(250);
   callers.slack.sendTo(slackUrl(receiver));
   const refusals = async (run: string) =>
     (await worker.run(run)).events.filter(({ type }) => type === "answer-refused");
-  for (const [index, run] of runs.entries()) {
-    const message = messages[index] as (typeof messages)[number];
+  const waits: number[] = [];
+
+  async function pressTwice(run: string, message: SlackMessage): Promise<void> {
     const approve = () => callers.slack.click({ message, actionId: "paramedic-approve", user: "U0LEAD" });
     const [one, two] = await Promise.all([approve(), approve()]);
     const clicks = [one, two, await callers.slack.resend(one)];
-    for (const { status, ms } of clicks) {
-      expect(status).toBe(200);
-      expect(ms).toBeLessThan(1_000);
-    }
-    expect(Math.max(...clicks.map(({ ms }) => ms))).toBeGreaterThan(400);
+    expect(clicks.map(({ status }) => status)).toEqual([200, 200, 200]);
+    waits.push(...clicks.map(({ ms }) => ms));
     const ended = await worker.ended(run, 30_000);
     expect(ended.outcome).toBe("fixed");
     expect(ended.events.filter(({ type }) => type === "approval-answered")).toHaveLength(1);
@@ -60,6 +67,17 @@ test("clicks through a receiver whose store is slow are acknowledged in time, an
       timeoutMs: 20_000,
     });
   }
+
+  const left = runs.map((run, index) => [run, messages[index] as SlackMessage] as const);
+  await Promise.all(
+    Array.from({ length: lanes }, async () => {
+      for (let next = left.shift(); next; next = left.shift()) await pressTwice(...next);
+    }),
+  );
+  expect(waits).toHaveLength(3 * count);
+  expect(p99(waits)).toBeLessThan(1_000);
+  // The store was as slow as that, and was waited for.
+  expect(p99(waits)).toBeGreaterThan(400);
   expect((await ward.effects()).length).toBe(count);
   for (const message of messages) {
     await until(() => shownBy(message).startsWith("Fixed:"), { what: () => shownBy(message) });
