@@ -9,8 +9,8 @@ import { whyMoot } from "./moot.ts";
 import { oneLine } from "./one-line.ts";
 import type { Follow, Message, Subject } from "./way.ts";
 
-/** A message as the store hands it out. `fence` is the store's affair; `taken` counts since it was last settled, from 1. */
-export type TakenMessage = Message & { readonly fence: number; readonly taken: number };
+/** A message as the store hands it out. `taken` counts since it was last settled, from 1. */
+export type TakenMessage = Message & { readonly taken: number };
 
 type Settled = "done" | "withdrawn" | "again" | "dead" | "given-up" | "lost";
 

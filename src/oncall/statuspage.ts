@@ -81,7 +81,8 @@ async function entryOf(
     const answer = await ask("GET", `/incidents/${encodeURIComponent(id)}`, signal);
     return answer.ok ? entryIn(answer.value) : answer;
   }
-  if (message.attempts === 1) return asked(null);
+  // A first attempt may still be a second telling: of a process that stopped, or of what was given up and is tried again.
+  if (message.fence === 1) return asked(null);
   for (let page = 1; page <= mostLists; page += 1) {
     const answer = await ask("GET", `/incidents/unresolved?page=${page}&per_page=${listed}`, signal);
     if (!answer.ok) return answer;

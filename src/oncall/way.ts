@@ -22,6 +22,11 @@ export interface Message {
   readonly level: number;
   /** With this one, since the last success; from 1. */
   readonly attempts: number;
+  /**
+   * Raised each time that it is taken, and never set back; from 1. From 2 on, somebody may have told it and stopped before
+   * that was recorded.
+   */
+  readonly fence: number;
   /** What the way has kept of what it told before: where its message stands. Null: nothing was told yet. */
   readonly place: JsonObject | null;
   /** The number of the last event that what was told takes into account; 0: nothing was told yet. */

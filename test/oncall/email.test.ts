@@ -4,7 +4,7 @@ import type { Delivered } from "../../src/oncall/way.ts";
 import { happened, historyOf } from "../support/builders.ts";
 import { type SmtpDouble, startSmtpDouble } from "../support/smtp-double.ts";
 import { until } from "../support/until.ts";
-import { afterwards, messageOf, never, noticeOf, subjectAfter } from "./notices.ts";
+import { afterwards, messageOf, never, noticeOf, retaken, subjectAfter } from "./notices.ts";
 
 const password = "canary/p@ss word%";
 const from = "paramedic@youtility.com";
@@ -134,6 +134,17 @@ test("a recipient who is refused is named, though the others have the mail", asy
   expect(smtp.mails.map((mail) => mail.to)).toEqual([["ops@youtility.com"]]);
   smtp.refuseRecipient("dev@youtility.com", 451);
   expect(failure(await deliver())).toMatchObject({ retryable: true });
+});
+
+test("a mail that is taken again after whoever sent it was killed has the id that it had", async () => {
+  const { deliver } = createEmail({ smtpUrl: smtp.url, from });
+  const follow = followNotice({ deliver, to, told: "the people", levels: () => 2, tells: mailTells });
+  const handedOver = subjectAfter(1, happened.escalated(), happened.ended("ineffective"));
+  for (const message of [messageOf(), retaken(messageOf())]) {
+    expect(await follow(message, handedOver, never)).toMatchObject({ ok: true });
+  }
+  const ids = smtp.mails.map(({ raw }) => raw.match(/^Message-ID:\s+(<\S+>)\r$/m)?.[1]);
+  expect(ids).toEqual([ids[0], ids[0]]);
 });
 
 test("who has a mail does not get it again when the others are tried again", async () => {

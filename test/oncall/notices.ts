@@ -21,6 +21,7 @@ export function messageOf(over: Partial<Message> = {}): Message {
     policy: "database",
     level: 0,
     attempts: 1,
+    fence: 1,
     place: null,
     shownSeq: 0,
     ...over,
@@ -30,7 +31,12 @@ export function messageOf(over: Partial<Message> = {}): Message {
 /** The message as the outbox hands it out after this: a failure that may pass counts attempts, a success does not. */
 export function afterwards(message: Message, followed: Followed): Message {
   const { place, shownSeq } = followed;
-  return { ...message, place, shownSeq, attempts: followed.ok ? 1 : message.attempts + 1 };
+  return { ...retaken(message), place, shownSeq, attempts: followed.ok ? 1 : message.attempts + 1 };
+}
+
+/** The message as the outbox hands it out again where whoever had it stopped: that was no attempt. */
+export function retaken(message: Message): Message {
+  return { ...message, fence: message.fence + 1 };
 }
 
 /** What is known of a run that an alert started and of which this happened. */

@@ -8,7 +8,7 @@ import { builtProgram } from "../support/built.ts";
 import { type PagerDutyDouble, type PagerDutyFailure, startPagerDutyDouble } from "../support/pagerduty-double.ts";
 import { startChild } from "../support/process.ts";
 import { sleep, until } from "../support/until.ts";
-import { afterwards, messageOf, never, noticeOf, subjectAfter } from "./notices.ts";
+import { afterwards, messageOf, never, noticeOf, retaken, subjectAfter } from "./notices.ts";
 
 const key = "canary0123456789abcdef0123456789";
 
@@ -58,6 +58,18 @@ test("an alert follows its run: triggered, acknowledged when somebody has it, re
     ["trigger", "acknowledge", "resolve"].map((action) => [action, subjectAfter().episodeKey]),
   );
   expect(double.open(key).size).toBe(0);
+});
+
+test("a page that is taken again after whoever sent it was killed is one alert", async () => {
+  const { deliver } = pagerDuty();
+  const follow = followNotice({ deliver, to: key, told: "PagerDuty", levels: () => 1, tells: pagerDutyTells });
+  const handedOver = subjectAfter(1, happened.escalated(), happened.ended("ineffective"));
+  const first = messageOf({ way: "pagerduty" });
+  for (const message of [first, retaken(first)]) {
+    expect(await follow(message, handedOver, never)).toMatchObject({ ok: true });
+  }
+  expect(double.requests).toHaveLength(2);
+  expect(double.open(key).size).toBe(1);
 });
 
 test("severities of the configuration add to the usual ones", async () => {

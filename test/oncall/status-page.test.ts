@@ -6,7 +6,7 @@ import type { Message, Subject } from "../../src/oncall/way.ts";
 import { happened, timeAt } from "../support/builders.ts";
 import { type StatusPageDouble, type StatusPageFailure, startStatusPageDouble } from "../support/status-page-double.ts";
 import { until } from "../support/until.ts";
-import { afterwards, evilText, messageOf, never, run, subjectAfter } from "./notices.ts";
+import { afterwards, evilText, messageOf, never, retaken, run, subjectAfter } from "./notices.ts";
 
 let double: StatusPageDouble;
 let pageId: string;
@@ -146,6 +146,14 @@ test("an entry whose creation was done and not answered is found again and not m
   expect(double.entries).toHaveLength(151);
 });
 
+test("what is taken again after whoever told it was killed has one entry, also where it is given up and tried again", async () => {
+  await through(statuspage(), subjectAfter(...planned));
+  const again = retaken(announcement());
+  expect(await statuspage()(again, subjectAfter(...planned), never)).toMatchObject({ ok: true, place: { id: "e1" } });
+  expect(await statuspage()(again, subjectAfter(...fixed), never)).toMatchObject({ ok: true, done: true });
+  expect(shown()).toEqual([["resolved", "identified", "resolved"]]);
+});
+
 test("an update that was done and not answered is not made twice", async () => {
   const [told] = await through(statuspage(), subjectAfter(...planned));
   let message = afterwards(announcement(), told as Followed);
@@ -269,6 +277,14 @@ test("a webhook that fails in between is told the rest later, each under a key o
   expect(double.calls.map(({ body }) => body?.["event"])).toEqual(["announced", "updated", "updated", "closed"]);
   expect(keys[1]).toBe(keys[2]);
   expect(new Set(keys).size).toBe(3);
+});
+
+test("a webhook that is told again, since whoever told it was killed, can tell by the key", async () => {
+  await webhook()(announcement(), subjectAfter(...planned), never);
+  await webhook()(retaken(announcement()), subjectAfter(...planned), never);
+  const keys = double.calls.map(({ headers }) => headers["idempotency-key"]);
+  expect(keys).toHaveLength(2);
+  expect(new Set(keys).size).toBe(1);
 });
 
 test("a webhook that fails after some of what is new is not told those again", async () => {

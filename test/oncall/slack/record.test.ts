@@ -92,6 +92,20 @@ test("the question says what fired, on what, what it will do and until when, and
   expect(replies()).toEqual([]);
 });
 
+test("a question that is taken again after whoever asked was killed is asked again, and the last one is the run's message", async () => {
+  await tell(story(...question));
+  const again = await follow(message({ fence: 2 }), subject(story(...question)), ever);
+  expect(slack.messages()).toHaveLength(2);
+  expect(again.place).toMatchObject({
+    asked: "a1",
+    ts: slack
+      .messages()
+      .map(({ ts }) => ts)
+      .sort()
+      .at(-1),
+  });
+});
+
 test("what was found stands between what fired and what it will do, and stays in the record", async () => {
   const found = [happened.observed("look", "95 % take <!channel> 1200 ms"), happened.observed("cache", "40 % hit")];
   const asked = await tell(story(...found, ...question));

@@ -63,7 +63,7 @@ export function subject(history: readonly RunEvent[], url = "https://paramedic.e
 }
 
 export function message(over: Partial<Message> = {}): Message {
-  const empty = { about: "", policy: "", level: 0, attempts: 1, place: null, shownSeq: 0 };
+  const empty = { about: "", policy: "", level: 0, attempts: 1, fence: 1, place: null, shownSeq: 0 };
   return { id: "m1", runId: run, topic: "record", way: "slack", ...empty, ...over };
 }
 
