@@ -244,6 +244,8 @@ export type Happening =
       readonly to: string;
       /** Left out: handed over. */
       readonly topic?: Topic;
+      /** What exactly it is about: the approval that waits, the step that reports. Left out: the topic says it. */
+      readonly about?: string;
     }
   /** Nobody could be told by this way, and nobody tries any more. */
   | {

@@ -27,19 +27,38 @@ export interface MailHeaders {
  * to one id that no mail has, so that they form one thread whichever of them comes first or is lost.
  */
 export function mailHeaders(notice: Notice, from: string): MailHeaders {
-  const host = mailDomain(from);
-  const id = (level: number, kind: Notice["kind"]) => `<${token(notice.run)}.${level}.${kind}@${host}>`;
-  const messageId = id(notice.level, notice.kind);
+  const first = mailId(notice.run, notice, from);
+  const messageId = notice.kind === "recovered" ? mailId(notice.run, notice, from, "recovered") : first;
   const earlier = notice.story.flatMap((event) =>
-    event.type === "told" && event.way === "email" ? [id(event.level, kindTold(event.topic))] : [],
+    event.type === "told" && event.way === "email" ? [mailId(notice.run, event, from)] : [],
   );
   const others = [...new Set(earlier)].filter((one) => one !== messageId).slice(0, mostReferences);
   return {
     subject: subjectOf(notice),
     messageId,
     inReplyTo: others[0] ?? null,
-    references: [`<${token(notice.run)}@${host}>`, ...others],
+    references: [threadId(notice.run, from), ...others],
   };
+}
+
+/** The id that all mails of a run refer to, and that no mail has. */
+export function threadId(run: string, from: string): string {
+  return `<${token(run)}@${mailDomain(from)}>`;
+}
+
+/**
+ * The id of the mail that tells something about a run, made of all that distinguishes it from the others of that run;
+ * with `then`, of what is said afterwards to those who had it.
+ */
+export function mailId(
+  run: string,
+  told: { readonly topic?: Topic; readonly about?: string; readonly level: number },
+  from: string,
+  then?: "recovered",
+): string {
+  const { topic = "handed-over", about = "", level } = told;
+  const parts = [run, String(level), topic, about, then ?? ""].map(token).filter((part) => part !== "");
+  return `<${parts.join(".")}@${mailDomain(from)}>`;
 }
 
 /**
@@ -84,18 +103,12 @@ function standing(notice: Notice): string {
   return words[kind];
 }
 
-/** What the first message of a topic is in `Notice`. */
-function kindTold(topic: Topic | undefined): Notice["kind"] {
-  if (topic === undefined) return "handed-over";
-  return topic === "held" || topic === "approval-unasked" || topic === "handed-over" ? topic : "firing";
-}
-
 /** What stands behind the `@` of message ids. */
-export function mailDomain(from: string): string {
+function mailDomain(from: string): string {
   return token(from.slice(from.lastIndexOf("@") + 1)) || "paramedic";
 }
 
 /** What of a text may stand in a message id. */
-export function token(text: string): string {
+function token(text: string): string {
   return text.replace(/[^A-Za-z0-9.-]/g, "").slice(0, 200);
 }

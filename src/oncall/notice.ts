@@ -73,6 +73,8 @@ export function noticeOf(message: Message, subject: Subject, levels: number): No
   const kind = kindOf(message.topic);
   return {
     kind,
+    topic: message.topic,
+    about: message.about,
     run,
     playbook,
     summary,

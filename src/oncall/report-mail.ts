@@ -1,7 +1,7 @@
 /** Tells a report by e-mail: as text, as HTML, and with its plots as pictures inside the mail. */
 
 import type { Email, Mail } from "./email.ts";
-import { mailDomain, token } from "./email-headers.ts";
+import { mailId, threadId } from "./email-headers.ts";
 import { plotPng } from "./plot-png.ts";
 import { noReport, reportIn, type ToldReport } from "./report.ts";
 import { reportHtml } from "./report-html.ts";
@@ -32,17 +32,17 @@ export function mailReport(options: {
 
 /** A mail that is delivered twice has one id, and mail programs show it once. Nothing measured is in its headers. */
 async function mailOf(told: ToldReport, from: string): Promise<Mail> {
-  const [run, step, domain] = [token(told.run), token(told.step), mailDomain(from)];
+  const messageId = mailId(told.run, { topic: "report", about: told.step, level: 1 }, from);
   const pictures: { id: string; name: string; png: Buffer }[] = [];
   for (const [at, plot] of told.report.plots.entries()) {
     const name = `plot-${at + 1}.png`;
-    pictures.push({ id: `${run}.${step}.${name}@${domain}`, name, png: await plotPng(plot) });
+    pictures.push({ id: `${name}.${messageId.slice(1, -1)}`, name, png: await plotPng(plot) });
   }
   return {
     subject: `${told.title}, ${told.day}`,
-    messageId: `<${run}.${step}.report@${domain}>`,
+    messageId,
     inReplyTo: null,
-    references: [`<${run}@${domain}>`],
+    references: [threadId(told.run, from)],
     text: reportText(told),
     html: reportHtml(
       told,

@@ -89,6 +89,10 @@ export interface Notice {
    * not heal its target. `acknowledged`: somebody has what was told. `recovered`: what was told is over.
    */
   readonly kind: "firing" | "held" | "approval-unasked" | "handed-over" | "acknowledged" | "recovered";
+  /** What was told in the first place, to which what is said afterwards belongs. */
+  readonly topic: Topic;
+  /** What exactly that is about, where the topic alone does not say: the approval that waits. */
+  readonly about: string;
   readonly run: string;
   readonly playbook: string;
   readonly summary: string | null;

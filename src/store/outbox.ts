@@ -233,8 +233,14 @@ async function say(
   message: OutboxMessage,
   what: { readonly type: "told"; readonly to: string } | { readonly type: "not-told"; readonly reason: string },
 ): Promise<void> {
-  const { runId, way, topic } = message;
-  const happening = { ...what, way, topic, level: message.level + 1 };
+  const { runId, way, topic, about } = message;
+  const happening = {
+    ...what,
+    way,
+    topic,
+    level: message.level + 1,
+    ...(what.type === "told" && about !== "" ? { about } : {}),
+  };
   await appendFromOutside(client, [{ runId, happening }], { evenEnded: true });
 }
 

@@ -4,6 +4,7 @@ import { mailHeaders } from "../../src/oncall/email-headers.ts";
 import { mailHtml } from "../../src/oncall/email-html.ts";
 import { mailContent, mailText } from "../../src/oncall/email-text.ts";
 import { furtherNotice, noticeOf as noticeAbout } from "../../src/oncall/notice.ts";
+import type { Notice } from "../../src/oncall/way.ts";
 import { happened, historyOf } from "../support/builders.ts";
 import { evilText, messageOf, noticeOf, run, subjectAfter } from "./notices.ts";
 
@@ -65,16 +66,32 @@ test("the mails of a run have ids of their own, and refer to the run and to thos
   expect(first).toMatchObject({ messageId: id(1, "handed-over"), inReplyTo: null, references: [thread] });
   const story = historyOf(1, told(1, "notify"), { ...told(1), way: "pagerduty" } as Happening, told(1), told(2));
   expect(mailHeaders(noticeOf({ story, kind: "recovered" }), from)).toMatchObject({
-    messageId: id(1, "recovered"),
-    inReplyTo: id(1, "firing"),
-    references: [thread, id(1, "firing"), id(1, "handed-over"), id(2, "handed-over")],
+    messageId: id(1, "handed-over.recovered"),
+    inReplyTo: id(1, "notify"),
+    references: [thread, id(1, "notify"), id(1, "handed-over"), id(2, "handed-over")],
   });
   // Delivered again, since nobody knew that it had been delivered: it is the same mail.
   expect(mailHeaders(noticeOf({ story, level: 2 }), from)).toMatchObject({
     messageId: id(2, "handed-over"),
-    references: [thread, id(1, "firing"), id(1, "handed-over")],
+    references: [thread, id(1, "notify"), id(1, "handed-over")],
   });
   expect(mailHeaders(noticeOf({ run: "other" }), from).messageId).not.toBe(first.messageId);
+});
+
+test("two questions of a run are two mails, each refers to what came before, and so are two that say it is over", () => {
+  const asking = (about: string, story: Notice["story"] = []) =>
+    mailHeaders(noticeOf({ kind: "approval-unasked", topic: "approval-unasked", about, story }), from);
+  const [first, second] = [asking("a1"), asking("a2")];
+  expect(second.messageId).not.toBe(first.messageId);
+  const told: Happening = { type: "told", way: "email", level: 1, to: "ops", topic: "approval-unasked", about: "a1" };
+  expect(asking("a2", historyOf(1, told))).toMatchObject({
+    inReplyTo: first.messageId,
+    references: [`<${run}@youtility.com>`, first.messageId],
+  });
+  const over = (["notify", "handed-over", "held"] as const).map(
+    (topic) => mailHeaders(noticeOf({ kind: "recovered", topic }), from).messageId,
+  );
+  expect(new Set(over).size).toBe(3);
 });
 
 test("an id holds nothing that could end it", () => {

@@ -71,6 +71,8 @@ export function alertHistory(...entries: readonly (number | Happening)[]) {
 export function noticeOf(over: Partial<Notice> = {}): Notice {
   return {
     kind: "handed-over",
+    topic: "handed-over",
+    about: "",
     run: "0190f3c2-5a5e-7000-8000-00000000abcd",
     summary: null,
     changes: new Map(),

@@ -108,7 +108,7 @@ test("a mail that is delivered twice has one id, and another step's mail has ano
   const [subject, message] = [reportedBy(reportOf()), reportMessage()];
   for (let times = 0; times < 2; times++) await follow()(message, subject, never);
   const ids = await Promise.all([0, 1].map(async (at) => (await read(at)).messageId));
-  expect(ids).toEqual(Array(2).fill(`<${run}.say.report@example.net>`));
+  expect(ids).toEqual(Array(2).fill(`<${run}.1.report.say@example.net>`));
   expect((await read()).references).toBe(`<${run}@example.net>`);
 });
 

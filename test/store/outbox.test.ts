@@ -348,7 +348,7 @@ test("what a step reports is to be told by each way, once, in the write that say
   for (const message of taken) await outbox.settle(message, told({ done: true }));
   expect(await outbox.take(30_000)).toMatchObject([{ about: "also", way: "email" }]);
   expect((await store.reads.events(run.id, 0)).slice(-2)).toMatchObject([
-    { type: "told", topic: "report", to: "somebody" },
-    { type: "told", topic: "report", to: "somebody" },
+    { type: "told", topic: "report", about: "say", to: "somebody" },
+    { type: "told", topic: "report", about: "say", to: "somebody" },
   ]);
 });

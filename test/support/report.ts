@@ -16,7 +16,7 @@ export interface ReportMail {
 
 /** Waits for the mail by which a run reports. Fails where its HTML shows a picture that did not come with it. */
 export async function reportMail({ mail }: Callers, run: string): Promise<ReportMail> {
-  const isReport = (raw: string) => new RegExp(`^Message-ID:\\s+<${run}\\.\\w+\\.report@`, "im").test(raw);
+  const isReport = (raw: string) => new RegExp(`^Message-ID:\\s+<${run}\\.1\\.report\\.\\w+@`, "im").test(raw);
   const { raw, to } = await until(() => mail.mails.find((one) => isReport(one.raw)), {
     timeoutMs: 30_000,
     what: () => `the mail of the report of ${run}; there are ${mail.mails.map((one) => one.raw.slice(0, 300))}`,
