@@ -45,8 +45,10 @@ export interface DeskOptions {
   readonly lastMs?: number;
 }
 
-/** A way that hangs must not keep the others from being used. */
+/** A way that hangs must not keep the others from being used. The store hands out as many of one way at a time. */
 const mostOfOneWay = 20;
+/** Where a way had more than was handed out, its next ones are fetched when so few of it are left under way. */
+const fetchMoreAt = mostOfOneWay / 2;
 /** One delivery may take this long; its lease is longer, so that nobody else delivers it meanwhile. */
 const deliverWithinMs = 20_000;
 const leaseMs = 30_000;
@@ -56,8 +58,8 @@ const longestReason = 1_000;
 const usualLastMs = 2_000;
 
 /**
- * Starts the desk. It looks every second and when nudged; errors of the store only make it look again. When it stops, it
- * lets what is under way come back for a moment: a call that is broken off may have been heard, and is made again.
+ * Starts the desk. It looks every second, when nudged, and as soon as a way of which more is due is nearly through with
+ * what it was given; errors of the store only make it look again. When it stops, it lets what is under way come back for a moment: a call that is broken off may have been heard, and is made again.
  */
 export function openDesk(options: DeskOptions): Rounds {
   const { store, log, everyMs = 1_000, lastMs = usualLastMs } = options;
@@ -65,14 +67,23 @@ export function openDesk(options: DeskOptions): Rounds {
   const breakOff = new AbortController();
   // Each delivery under way listens to it.
   setMaxListeners(0, breakOff.signal);
+  /** The ways of which more may be due than is under way. */
+  let crowded: ReadonlySet<string> = new Set();
+  const countOf = (way: string) => [...underWay.values()].filter((one) => one === way).length;
   const rounds = startRounds(
     everyMs,
     async () => {
       await advance(options);
-      for (const message of await store.take(leaseMs, busy([...underWay.values()]))) {
+      const ways = [...underWay.values()];
+      const taken = await store.take(leaseMs, fullOf(ways));
+      crowded = new Set(fullOf([...ways, ...taken.map(({ way }) => way)]));
+      for (const message of taken) {
         const delivery = deliver(options, message, breakOff.signal)
           .catch((error: Error) => log.warn({ err: error }, "could not record how people were told; it is told again"))
-          .finally(() => underWay.delete(delivery));
+          .finally(() => {
+            underWay.delete(delivery);
+            if (crowded.has(message.way) && countOf(message.way) === fetchMoreAt) rounds.nudge();
+          });
         underWay.set(delivery, message.way);
       }
     },
@@ -90,7 +101,7 @@ export function openDesk(options: DeskOptions): Rounds {
 }
 
 /** The ways that have as much to do as they may. */
-function busy(ways: readonly string[]): readonly string[] {
+function fullOf(ways: readonly string[]): readonly string[] {
   return [...new Set(ways)].filter((way) => ways.filter((one) => one === way).length >= mostOfOneWay);
 }
 

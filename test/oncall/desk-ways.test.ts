@@ -81,6 +81,53 @@ test("a way that hangs is used twenty times at once and no more, and the other w
   expect(hanging).toBe(20);
 });
 
+/** So many messages about as many runs. */
+async function flood(way: string, count: number, topic = "notify"): Promise<void> {
+  await store.sql(
+    `WITH runs AS (
+       INSERT INTO paramedic.runs (id, playbook, playbook_hash, lock_key, trigger, state, outcome, last_seq, last_hash)
+       SELECT gen_random_uuid(), 'flood', 'hash', 'db-' || number, 'request', 'ended', 'failed', 1, ''
+       FROM generate_series(1, $2::int) AS number
+       RETURNING id)
+     INSERT INTO paramedic.outbox (id, run_id, topic, way, policy, level, due_at)
+     SELECT gen_random_uuid(), id, $3, $1, 'ward', 0, now() - interval '1 minute' FROM runs`,
+    [way, count, topic],
+  );
+}
+
+test.each<[string, Followed | null]>([
+  ["takes nothing", { ok: false, reason: "it is down", retryable: true, place: null, shownSeq: 0 }],
+  ["is slow", null],
+])("a page is told at once while five hundred mails wait for a server that %s", async (_how, failure) => {
+  await flood("email", 500, "handed-over");
+  await put("pagerduty");
+  open({
+    everyMs: 1_000,
+    reach: (message) => async () => {
+      if (message.way === "email") {
+        await sleep(failure ? 5 : 300);
+        return failure ?? ok;
+      }
+      told.push(message.way);
+      return ok;
+    },
+  });
+  const begun = performance.now();
+  await until(() => told.length === 1, { what: "the page" });
+  expect(performance.now() - begun).toBeLessThan(2_500);
+});
+
+test("what is more than can be told at once does not wait for the next look", async () => {
+  await flood("email", 300);
+  open({ everyMs: 1_500 });
+  await until(() => told.length === 300, { what: "all of them" });
+  const begun = performance.now();
+  await flood("email", 300);
+  await until(() => told.length === 600, { what: "all the others", timeoutMs: 20_000 });
+  // One look tells twenty: by looks alone it would take more than twenty seconds.
+  expect(performance.now() - begun).toBeLessThan(10_000);
+});
+
 test("a desk that closes lets a call come back that is under way: it is not made again", async () => {
   await put("slack");
   let answer: (followed: Followed) => void = () => {};

@@ -129,6 +129,32 @@ test("first attempts by one way of one run go in order, one at a time; other way
   expect((await takeOne()).id).toBe(second);
 });
 
+test("of each way as much is taken, however much is due by another one, and of one run and way one at a time", async () => {
+  const run = await storedRun(store);
+  for (let index = 0; index < 45; index += 1) await put(await storedRun(store));
+  await put(run, { way: "slack" });
+  await put(run, { way: "slack", level: 1 });
+  const page = await put(run, { way: "pagerduty" });
+  const taken = await outbox.take(30_000);
+  const count = (way: string) => taken.filter((one) => one.way === way).length;
+  expect([count("email"), count("slack"), count("pagerduty")]).toEqual([20, 1, 1]);
+  expect(taken.map(({ id }) => id)).toContain(page);
+  expect((await outbox.take(30_000, ["slack"])).map(({ way }) => way)).toEqual(Array(20).fill("email"));
+});
+
+test("who is to be woken, and what nobody was asked yet, comes before what only brings up to date", async () => {
+  for (let index = 0; index < 45; index += 1) {
+    const run = await storedRun(store);
+    await put(run, { topic: "notify" });
+    await put(run, { topic: "record", way: "slack" });
+  }
+  const page = await put(await storedRun(store));
+  const question = await waitingQuestion();
+  const taken = (await outbox.take(30_000)).map(({ id }) => id);
+  expect(taken).toHaveLength(40);
+  expect(taken).toEqual(expect.arrayContaining([page, question]));
+});
+
 test("ways that have enough to do are left out", async () => {
   const run = await storedRun(store);
   await put(run);
@@ -314,6 +340,19 @@ test("an acknowledgement settles the dead letters of what it acknowledges", asyn
   expect(await outbox.troubles()).toEqual({ dead: 1, failing: 0 });
   expect(await row(other)).toMatchObject({ state: "dead" });
 });
+
+/** A run that waits for approval, which nobody was asked for yet: its message in Slack. */
+async function waitingQuestion(): Promise<string> {
+  const claimed = await claimedRun(store);
+  const expiresAt = new Date(Date.now() + 60_000).toISOString();
+  const asked = { step: "heal", digest: "d", effects: ["x"], reasons: ["risk-high" as const], expiresAt, atLeast: 1 };
+  await write(store, claimed, [{ type: "approval-requested", approval: newId(), ...asked }], {
+    state: "waiting",
+    for: "approval",
+    dueAt: Date.parse(expiresAt),
+  });
+  return put(claimed.id, { topic: "record", way: "slack" });
+}
 
 test("a place that names an approval says that people were asked for it", async () => {
   const claimed = await claimedRun(store);
