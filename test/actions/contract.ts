@@ -25,6 +25,8 @@ export interface Contract {
   readonly healthy: () => Subject;
   /** The action with its system at this port of 127.0.0.1, where nobody listens or nobody answers. */
   readonly at?: (port: number) => Subject;
+  /** That its answer is whether the system is there: one that has vanished is observed, and is no failure. */
+  readonly seesVanished?: true;
   /** In the place of `at` where no connection is made: the action with its system gone, and what the reason must name. */
   readonly gone?: () => { readonly subject: Subject; readonly named: string };
   /** What an apply is that was sent to a system which does not answer. Left out: a failure before anything changed. */
@@ -104,8 +106,11 @@ export function describeContract(name: string, contract: Contract): void {
       test("a system that has vanished is a clear failure that may pass", async () => {
         const port = await freePort();
         const result = await run(at(port));
-        expect(result).toMatchObject({ status: "failed", retryable: true });
-        expect((result as Failure).reason).toContain(`127.0.0.1:${port}`);
+        expect(result).toMatchObject(
+          contract.seesVanished ? { status: "observed" } : { status: "failed", retryable: true },
+        );
+        const told = result.status === "observed" ? JSON.stringify(result.output) : (result as Failure).reason;
+        expect(told).toContain(`127.0.0.1:${port}`);
       });
     }
 

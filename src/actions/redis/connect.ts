@@ -16,6 +16,11 @@ const commandTimeoutMs = 10_000;
 /** What Redis answers while it cannot serve for a moment. */
 const passes = ["LOADING", "BUSY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN"];
 
+/** That a server cannot be reached: it refuses, it vanishes, or it says nothing in time. */
+export interface Away extends Failure {
+  readonly away: true;
+}
+
 /**
  * Connects to the Redis of the context's target, runs `use` and disconnects. A missing or wrong configuration, an
  * unreachable server, a refusal and an aborted signal are returned as a Failure.
@@ -24,6 +29,15 @@ export async function withRedis<T>(
   context: ActionContext,
   use: (redis: Redis, target: RedisTarget) => Promise<T>,
 ): Promise<T | Failure> {
+  const result = await reachRedis(context, use);
+  return isAway(result) ? passing(result.reason) : result;
+}
+
+/** As `withRedis`, for whom it is an answer that the server cannot be reached: `isAway` tells. */
+export async function reachRedis<T>(
+  context: ActionContext,
+  use: (redis: Redis, target: RedisTarget) => Promise<T>,
+): Promise<T | Failure | Away> {
   const target = context.target;
   if (!target) return lasting("This action needs a target. Name one in the playbook (target: …).");
   if (!target.redis) return lasting(`The target ${target.name} has no Redis. Add redis: to it in paramedic.yaml.`);
@@ -63,7 +77,7 @@ export async function withRedis<T>(
     return await use(redis, target.redis);
   } catch (error) {
     if (context.signal.aborted) return stopped(where);
-    if (connecting.signal.aborted) return passing(`${where} did not answer within ${connectTimeoutMs / 1_000} s.`);
+    if (connecting.signal.aborted) return away(`${where} did not answer within ${connectTimeoutMs / 1_000} s.`);
     const failure = describe(lost, where) ?? describe(error, where);
     if (failure) return failure;
     throw error;
@@ -109,23 +123,33 @@ async function signIn(redis: Redis, { user, password, database }: Address): Prom
   if (database !== 0) await redis.select(database);
 }
 
+/** Whether this says that the server cannot be reached. */
+export function isAway(result: unknown): result is Away {
+  return typeof result === "object" && result !== null && "away" in result;
+}
+
+function away(reason: string): Away {
+  return { ...passing(reason), away: true };
+}
+
 function stopped(where: string): Failure {
   return passing(`Stopped while talking to ${where}.`);
 }
 
 /** The Failure that an error means; null for an error that is ours. Of what Redis answers only its code is told. */
-function describe(error: unknown, where: string): Failure | null {
+function describe(error: unknown, where: string): Failure | Away | null {
   const { name, code, message } = wordsOf(error);
   if (name === "ReplyError") return describeReply(message, where);
   if (message === "Command timed out") {
-    return passing(`${where} took longer than ${commandTimeoutMs / 1_000} s to answer.`);
+    return away(`${where} took longer than ${commandTimeoutMs / 1_000} s to answer.`);
   }
-  if (code === "ECONNREFUSED") return passing(`${where} refused the connection. Check that it runs there.`);
+  if (code === "ECONNREFUSED") return away(`${where} refused the connection. Check that it runs there.`);
   if (code === "ENOTFOUND") return passing(`${where} was not found: the host name is unknown. Check redis.url.`);
-  if (/^E[A-Z_]+$/.test(code) && !code.startsWith("ERR_")) return passing(`${where} cannot be reached (${code}).`);
-  if (message === "connect ETIMEDOUT") return passing(`${where} cannot be reached (ETIMEDOUT).`);
+  if (code === "EAI_AGAIN") return passing(`${where} was not found: no name server answers.`);
+  if (/^E[A-Z_]+$/.test(code) && !code.startsWith("ERR_")) return away(`${where} cannot be reached (${code}).`);
+  if (message === "connect ETIMEDOUT") return away(`${where} cannot be reached (ETIMEDOUT).`);
   if (message.startsWith("Connection is closed") || name === "MaxRetriesPerRequestError") {
-    return passing(`${where} closed the connection. Check that it is up.`);
+    return away(`${where} closed the connection. Check that it is up.`);
   }
   if (/TLS|SSL|CERT|ALTNAME/i.test(code)) return lasting(`${where}: TLS failed (${code}). Check redis.url.`);
   return null;

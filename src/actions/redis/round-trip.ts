@@ -3,16 +3,16 @@
 import { randomUUID } from "node:crypto";
 import { z } from "zod";
 import type { ActionContext, ObserveAction, Observed } from "../../domain/action.ts";
-import { withRedis } from "./connect.ts";
+import { isAway, reachRedis } from "./connect.ts";
 
 const input = z.strictObject({});
 
 const output = z.object({
   /** Whether the value that was read is the one that was written. */
   works: z.boolean(),
-  /** Redis's code where it refuses to write, as in `OOM` or `MISCONF`; empty otherwise. */
+  /** Redis's code where it refuses to write, as in `OOM` or `MISCONF`; `cannot be reached: …` where it is away; or empty. */
   refusal: z.string(),
-  /** How long writing, reading and removing took. */
+  /** How long connecting, writing, reading and removing took. */
   milliseconds: z.number(),
 });
 
@@ -32,13 +32,13 @@ export const roundTrip: ObserveAction<z.output<typeof input>, Output> = {
 };
 
 async function observe(context: ActionContext): Promise<Observed<Output>> {
-  return withRedis(context, async (redis): Promise<Observed<Output>> => {
+  const started = performance.now();
+  const answer = (works: boolean, refusal = ""): Observed<Output> => {
+    const milliseconds = Math.round((performance.now() - started) * 1_000) / 1_000;
+    return { status: "observed", output: { works, refusal, milliseconds } };
+  };
+  const result = await reachRedis(context, async (redis): Promise<Observed<Output>> => {
     const key = `paramedic:round-trip:${randomUUID()}`;
-    const started = performance.now();
-    const answer = (works: boolean, refusal = ""): Observed<Output> => {
-      const milliseconds = Math.round((performance.now() - started) * 1_000) / 1_000;
-      return { status: "observed", output: { works, refusal, milliseconds } };
-    };
     try {
       await redis.set(key, key, "PX", keptMs);
     } catch (error) {
@@ -50,4 +50,6 @@ async function observe(context: ActionContext): Promise<Observed<Output>> {
     await redis.del(key);
     return answer(read === key);
   });
+  // That nobody is there is what a round trip is made to find out.
+  return isAway(result) ? answer(false, `cannot be reached: ${result.reason}`) : result;
 }

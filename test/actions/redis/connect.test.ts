@@ -30,10 +30,17 @@ redisService.describe("talking to a target's Redis", () => {
       "permission denied",
     ],
     ["an unknown host", () => targetOf(`redis://:${canary}@redis.invalid:6379`), /was not found|cannot be reached/],
-    ["TLS with a server that speaks none", () => targetOf(`rediss://:${canary}@127.0.0.1:${patient.server.port}`), ""],
   ])("%s is a clear failure without the password", async (_, target, reason) => {
     const result = await look(target());
     expect(result).toMatchObject({ status: "failed", reason: expect.stringMatching(reason) });
+    expect(JSON.stringify(result)).not.toContain(canary);
+  });
+
+  test("TLS with a server that speaks none is told as one that cannot be reached, without the password", async () => {
+    const result = await look(targetOf(`rediss://:${canary}@127.0.0.1:${patient.server.port}`));
+    expect(result).toMatchObject({
+      output: { works: false, refusal: expect.stringMatching(/^cannot be reached: Redis of /) },
+    });
     expect(JSON.stringify(result)).not.toContain(canary);
   });
 

@@ -1,6 +1,7 @@
 import { roundTrip } from "../../../src/actions/redis/round-trip.ts";
 import { stats } from "../../../src/actions/redis/stats.ts";
 import { redisService } from "../../support/redis.ts";
+import { startTcpProxy } from "../../support/tcp-proxy.ts";
 import { until } from "../../support/until.ts";
 import { contextFor } from "../context.ts";
 import { type Contract, describeContract } from "../contract.ts";
@@ -24,7 +25,7 @@ redisService.describe("looking at a real Redis", () => {
     state: () => patient.contents(),
   });
   describeContract("redis.stats", contractOf(stats, { windowSeconds: 1 }));
-  describeContract("redis.round-trip", contractOf(roundTrip, {}));
+  describeContract("redis.round-trip", { ...contractOf(roundTrip, {}), seesVanished: true });
 
   /** What is seen while `lookUp` looks keys up, again and again. */
   async function seenWhile(lookUp: () => Promise<unknown>) {
@@ -99,5 +100,36 @@ redisService.describe("looking at a real Redis", () => {
     const seen = await roundTrip.observe({}, contextFor(patient.target));
     await patient.client.config("SET", "maxmemory", "0");
     expect(seen).toMatchObject({ status: "observed", output: { works: false, refusal: "OOM" } });
+  });
+
+  test.each([
+    ["one that refuses connections", "cut", /^cannot be reached: Redis of target shop .* refused the connection/],
+    ["one that says nothing", "hang", /^cannot be reached: Redis of target shop .* did not answer within 5 s/],
+  ] as const)("%s is seen as one that does not work", async (_, harm, refusal) => {
+    const proxy = await startTcpProxy(patient.server.port);
+    try {
+      await proxy[harm]();
+      const seen = await roundTrip.observe({}, contextFor(patient.at(proxy.port)));
+      expect(seen).toMatchObject({ status: "observed", output: { works: false } });
+      expect(seen.status === "observed" && seen.output.refusal).toMatch(refusal);
+    } finally {
+      await proxy.stop();
+    }
+  });
+
+  test("one that is lost between writing and reading is seen as one that does not work", async () => {
+    const proxy = await startTcpProxy(patient.server.port);
+    try {
+      proxy.delay(200);
+      const seen = roundTrip.observe({}, contextFor(patient.at(proxy.port)));
+      await until(async () => Object.keys(await patient.contents()).some((key) => key.startsWith("paramedic:")));
+      await proxy.cut();
+      expect(await seen).toMatchObject({
+        output: { works: false, refusal: expect.stringMatching(/^cannot be reached: /) },
+      });
+    } finally {
+      await proxy.stop();
+      await patient.client.flushall();
+    }
   });
 });
