@@ -177,6 +177,14 @@ describe("paramedic check", () => {
   });
 });
 
+test("performance-degradation measures the very condition of its alert", () => {
+  const { expr } = rulesOf("youtility3").find(({ alert }) => alert === "PerformanceDegraded") ?? { expr: "no rule" };
+  const { verify } = parse(readFileSync(join(folder, "performance-degradation.yaml"), "utf8"));
+  const queries = verify.map((check: { with?: { query?: string } }) => check.with?.query).filter(Boolean);
+  const words = (text: string) => text.replace(/\s+/g, " ");
+  expect(queries.map(words)).toEqual([words(`count(${expr}) or vector(0)`)]);
+});
+
 realService("promtool (Debian: prometheus)", "promtool").describe("alerts.yml", () => {
   test("is in order for promtool", async () => {
     const { stdout } = await run("promtool", ["check", "rules", rulesFile]);
@@ -213,9 +221,14 @@ realService("promtool (Debian: prometheus)", "promtool").describe("alerts.yml", 
     await expectFiring([...others, holds(series, value)], [alert]);
   });
 
-  test("raises no HighErrorRate for a handful of requests", async () => {
-    const others = quiet.filter(({ series }) => !/error_ratio|_requests/.test(series));
-    await expectFiring([...others, holds("youtility3_error_ratio", 0.5), holds("youtility3_requests", 4)], []);
+  test.each([
+    ["HighErrorRate", "youtility3_error_ratio", 0.5],
+    ["HighResponseTime", "youtility3_response_time_p95_seconds", 30],
+    ["LowCacheHitRate", "youtility3_cache_hit_ratio", 0],
+  ])("raises no %s for a handful of requests, and does for twenty", async (alert, series, value) => {
+    const others = quiet.filter((one) => one.series !== series && one.series !== "youtility3_requests");
+    await expectFiring([...others, holds(series, value), holds("youtility3_requests", 19)], []);
+    await expectFiring([...others, holds(series, value), holds("youtility3_requests", 20)], [alert]);
   });
 
   test("raises ApplicationCrashLoop for an application that starts again and again", async () => {
