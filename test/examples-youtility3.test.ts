@@ -231,6 +231,21 @@ realService("promtool (Debian: prometheus)", "promtool").describe("alerts.yml", 
     await expectFiring([...others, holds(series, value), holds("youtility3_requests", 20)], [alert]);
   });
 
+  test("raises DatabaseOverload, also on and on, where the application answers and its database does not", async () => {
+    const ofDatabase = ({ series }: { series: string }) => series.startsWith("youtility3_database_");
+    const others = quiet.filter((one) => !ofDatabase(one));
+    await expectFiring(others, ["DatabaseOverload"]);
+    // First nearly all connections are taken, then all of them.
+    const full = { series: "youtility3_database_connections", values: "95x8 stale" };
+    const limit = { series: "youtility3_database_connections_limit", values: "100x8 stale" };
+    const check = (at: string) => ({
+      expr: 'count(ALERTS{alertname="DatabaseOverload",alertstate="firing"}) or vector(0)',
+      eval_time: at,
+      exp_samples: [{ labels: "{}", value: 1 }],
+    });
+    await expectSuccess("1m", [...others, full, limit], ["5m", "9m", "10m", "18m"].map(check));
+  });
+
   test("raises ApplicationCrashLoop for an application that starts again and again", async () => {
     const others = quiet.filter(({ series }) => !series.startsWith("process_start_time"));
     const starts = { series: `process_start_time_seconds${scraped}`, values: "1+60x20" };

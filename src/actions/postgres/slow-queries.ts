@@ -47,6 +47,11 @@ const output = z.object({
   since: z.string(),
   /** How often the server had to forget rare statements since then. */
   forgotten: z.number(),
+  /**
+   * The part of the time of allowed users' statements that went to those that only read, as a replica could, from 0 to 1;
+   * 0 where `statements` is empty.
+   */
+  readShare: z.number(),
   statements: z.array(statement),
 });
 
@@ -76,6 +81,7 @@ async function observe(input: Input, context: ActionContext): Promise<Observed<O
         found: statements.length,
         since: read.since ?? "",
         forgotten: read.forgotten,
+        readShare: rounded(read.readShare),
         statements,
       },
     };

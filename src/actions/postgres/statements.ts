@@ -31,6 +31,8 @@ export interface Statements {
   readonly list: readonly Statement[];
   /** Since when is counted, RFC 3339 in UTC; null where the extension does not tell. */
   readonly since: string | null;
+  /** The part of all time that statements which only read took, from 0 to 1; 0 where none is listed. */
+  readonly readShare: number;
   /** How often rare statements had to be forgotten: where it grows fast, the numbers miss something. */
   readonly forgotten: number;
 }
@@ -52,7 +54,7 @@ export async function readStatements(
 ): Promise<Statements | Failure> {
   const schema = await extensionSchema(query);
   if (typeof schema !== "string") return schema;
-  const found = await session.attempt<Statement>(
+  const found = await session.attempt<Statement & { readonly readShare: number }>(
     `WITH mine AS (
        SELECT s.*, r.rolname::text AS rolname FROM ${schema}.pg_stat_statements s
          JOIN pg_roles r ON r.oid = s.userid JOIN pg_database d ON d.oid = s.dbid
@@ -70,7 +72,9 @@ export async function readStatements(
               (array_agg(userid ORDER BY calls DESC))[1]::int8::float8 AS "userId"
          FROM mine GROUP BY queryid
      )
-     SELECT * FROM summed
+     SELECT summed.*, (SELECT coalesce(sum(total_exec_time) FILTER (WHERE ${onlyReads}), 0)::float8
+                              / greatest(sum(total_exec_time), 1e-9)::float8 FROM mine) AS "readShare"
+       FROM summed
       WHERE "meanMs" >= $2 AND calls >= $3 AND ($5::text IS NULL OR "queryId" = $5)
       ORDER BY ${choice.by === "mean" ? '"meanMs"' : '"totalMs"'} DESC, "queryId" LIMIT $4`,
     [postgres.users, choice.minMeanMs, choice.minCalls, choice.atMost, choice.queryId ?? null],
@@ -81,8 +85,17 @@ export async function readStatements(
        FROM ${schema}.pg_stat_statements_info`,
   );
   const told = info.ok ? info.rows[0] : undefined;
-  return { list: found.rows, since: told?.since ?? null, forgotten: told?.forgotten ?? 0 };
+  return {
+    list: found.rows,
+    since: told?.since ?? null,
+    forgotten: told?.forgotten ?? 0,
+    readShare: found.rows[0]?.readShare ?? 0,
+  };
 }
+
+/** By its words, what a replica could answer: it neither writes nor locks rows. What its functions do cannot be seen. */
+const onlyReads = `query ~* '^[\\s(]*(select|with)\\M'
+  AND query !~* '\\m(insert\\s+into|delete\\s+from|merge\\s+into|update|for\\s+(key\\s+)?share)\\M'`;
 
 /** The schema that the extension is in, quoted by the server. */
 async function extensionSchema(query: Query): Promise<string | Failure> {

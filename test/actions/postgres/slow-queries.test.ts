@@ -54,6 +54,24 @@ test("finds the statement that took long, how often, and its share, without its 
   expect(JSON.stringify(output)).not.toContain("Jane");
 });
 
+test("tells how much of the time only reads, as a replica could", async () => {
+  await forget();
+  const reads = ["SELECT pg_sleep(0.2)", "WITH one AS (SELECT 1) SELECT pg_sleep(0.1) FROM one"];
+  const others = [
+    "UPDATE item SET note = note WHERE id = (SELECT min(id) FROM item) AND pg_sleep(0.1) IS NOT NULL",
+    "WITH gone AS (DELETE FROM item WHERE false RETURNING 1) SELECT pg_sleep(0.1) FROM (SELECT count(*) FROM gone) c",
+    "SELECT id, pg_sleep(0.1) FROM item WHERE id = 1 FOR UPDATE",
+    "SELECT id, pg_sleep(0.1) FROM item WHERE id = 1 FOR SHARE",
+  ];
+  for (const text of [...reads, ...others]) await shop.asApp(text);
+  const { readShare } = await seen(slowQueries, { minMeanMs: 0, atMost: 1 }, shop.target);
+  expect(readShare).toBeGreaterThan(0.3);
+  expect(readShare).toBeLessThan(0.55);
+  await forget();
+  await shop.asApp("UPDATE item SET note = note WHERE false");
+  expect(await seen(slowQueries, { minMeanMs: 0 }, shop.target)).toMatchObject({ readShare: expect.any(Number) });
+});
+
 test("shows nothing of users and databases that are not allowed", async () => {
   await shop.sql("SELECT pg_sleep(0.15), 1 AS superuser_was_here");
   const output = await seen(slowQueries, { minMeanMs: 0, atMost: 100 }, shop.target);

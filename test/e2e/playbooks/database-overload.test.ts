@@ -75,6 +75,18 @@ stackServices.describe("database-overload", () => {
     await stack.calm();
   });
 
+  test("the application gets no connection any more: that is noticed as well, and handed over", async () => {
+    await stack.sql(`ALTER ROLE ${stack.patient.app} CONNECTION LIMIT 0`);
+    release = async () => void (await stack.sql(`ALTER ROLE ${stack.patient.app} CONNECTION LIMIT -1`));
+    const run = await stack.noticed("DatabaseOverload");
+    const ended = await stack.ended(run);
+    expect(ended).toMatchObject({ outcome: "ineffective", approvals: [] });
+    expect(ended.reason).toContain("(the application does not reach its database)");
+    await stack.mailed(run, dba, "hands it over to you");
+    await release();
+    await stack.calm();
+  });
+
   test("sessions that wait for a lock: read-only while it lasts, and writable again when it is over", async () => {
     await trouble.cause(stack);
     const run = await stack.noticed("DatabaseOverload");
@@ -98,13 +110,15 @@ stackServices.describe("database-overload", () => {
     expect(text).toMatch(/^Approve readOnly on youtility3\?\nDatabaseOverload, critical, /);
     expect(text).toMatch(/\n• \d+ queries run, the longest for \d+ s; \d sessions wait for a lock; /);
     expect(text).toMatch(/\n• then: \d sessions wait for a lock, held by pid \d+ \(idle in transaction\); /);
-    expect(text).toMatch(/\n• for or against a replica: \d+ % of all time goes to /);
+    expect(text).toMatch(
+      /\n• reads take [\d.]+ % of the time: a replica with DATABASE_ROUTERS would (not )?help; [\d.]+ % of all time goes to /,
+    );
     await stack.decline(run);
     const ended = await stack.ended(run);
     expect(ended.outcome).toBe("declined");
     await stack.says(run, "*Declined* by <@U0LEAD>");
     expect(await readOnly()).toBe(false);
-    await stack.mailed(run, dba, "for or against a replica");
+    await stack.mailed(run, dba, "a replica with DATABASE_ROUTERS would");
     await tickets.release();
     await stack.calm();
   });
