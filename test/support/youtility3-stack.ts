@@ -29,6 +29,7 @@ import { endOf, historyOf, idsWhenCalm, lateAlert, runsOf } from "./youtility3-r
 
 const root = resolve(".");
 const unit = "youtility3.service";
+const proxy = "nginx.service";
 const windowMinutes = "0.1";
 
 /** For `describe`: everything that the stack is made of has to be there. */
@@ -156,8 +157,8 @@ async function start(
   afterwards(() => systemd.down());
   const port = await freePort();
   const url = `http://127.0.0.1:${port}`;
-  await systemd.install({ [unit]: unitOf(yt3, port) });
-  await systemd.systemctl("start", "--no-block", unit);
+  await systemd.install({ [unit]: unitOf(yt3, port), [proxy]: proxyUnit });
+  await systemd.systemctl("start", "--no-block", unit, proxy);
 
   const callers = await startCallers();
   afterwards(() => callers.stop());
@@ -313,6 +314,9 @@ function unitOf(yt3: Youtility3, port: number): string {
   ].join("\n");
 }
 
+/** In the place of the proxy: what counts is that it is started again. */
+const proxyUnit = "[Service]\nExecStart=/bin/sleep infinity\n";
+
 interface Place {
   readonly app: string;
   readonly database: string;
@@ -344,7 +348,7 @@ async function sections(
       backupFolder: backups,
       minFreeMiB: 0,
     },
-    systemd: { ...target.systemd, units: [unit], settle: "4s", journal: place.journal },
+    systemd: { ...target.systemd, settle: "4s", journal: place.journal },
     django: {
       ...target.django,
       project: place.project,
@@ -358,7 +362,7 @@ async function sections(
       checkout: place.project,
       tags: target.deploy.tags,
       clearCaches: target.deploy.clearCaches,
-      restart: [unit],
+      restart: target.deploy.restart,
     },
   } satisfies Record<string, unknown> & Omit<ServiceTarget, "postgres">;
   return {

@@ -75,7 +75,8 @@ class Migration(migrations.Migration):
     await chmod(installer, 0o755);
   }
   const tag = () => repository.git("describe", "--tags", "--always");
-  const started = () => stack.systemd.systemctl("show", "--value", "--property=InvocationID", "youtility3.service");
+  const units = ["youtility3.service", "nginx.service"];
+  const started = () => Promise.all(units.map((unit) => stack.systemd.show(unit, "InvocationID")));
   const newest = async () =>
     (await stack.sql("SELECT max(name) AS name FROM django_migrations WHERE app = 'core'"))[0]?.["name"];
   async function rolledBack(inputs: { readonly tag?: string } = {}): Promise<RunView> {
@@ -97,6 +98,7 @@ class Migration(migrations.Migration):
     const ended = await rolledBack();
     expect(ended).toMatchObject({ outcome: "failed", reason: expect.stringContaining("a ticket needs this") });
     expect([await tag(), await newest(), await started()]).toEqual(["v3", "0004_needs_ticket", before]);
+    expect(before.every((id) => id !== "")).toBe(true);
     await stack.sql("UPDATE core_ticket SET title = 'not needed' WHERE title = 'needed'");
   });
 
@@ -118,7 +120,9 @@ class Migration(migrations.Migration):
     expect(ended).toMatchObject({ outcome: "fixed" });
     expect(resultOf(ended, "previous")).toMatchObject({ tag: "v2", unapplied: ["core.0004_needs_ticket"] });
     expect(await readFile(join(stack.yt3.folder, "installed.done"), "utf8")).toBe("shop==1");
-    expect(await started()).not.toBe(before);
+    const after = await started();
+    for (const [index, id] of before.entries()) expect(after[index]).not.toBe(id);
+    expect(await stack.systemd.show("nginx.service", "ActiveState")).toBe("active");
     expect((await stack.get("/monitoring/health/")).body).toMatchObject({ healthy: true });
     await expectAnnounced(stack, ended);
   });
@@ -232,6 +236,18 @@ backups.describe("database-rollback", () => {
     const before = await oid();
 
     const run = await stack.request({ backup });
+    // What is asked for is the swap only: it is restored and checked by then, beside what is still in use.
+    const { text } = await stack.asked(run);
+    expect(text).toMatch(/^Approve swap on youtility3\?\n/);
+    expect(text).toMatch(
+      new RegExp(`• use the database \\S+_restore_\\w+, restored and checked before, from the backup ${backup} `),
+    );
+    const beside = resultOf(await stack.service.run(run), "restore");
+    expect(beside).toMatchObject({ swapped: false, tables: expect.any(Number) });
+    const there = await query(stack.patient.urlOf("postgres", beside.database), "SELECT title FROM core_ticket");
+    expect(there.map(({ title }) => title)).not.toContain("damaged");
+    expect([await oid(), new Set(await titles())]).toEqual([before, new Set(["damaged"])]);
+    await pooled.client.query("SELECT 1");
     await stack.approve(run, ["U0LEAD"]);
     await until(async () => (await stack.service.run(run)).approvals[0]?.decisions.length === 1, {
       what: "the first approval",
@@ -245,7 +261,7 @@ backups.describe("database-rollback", () => {
     // What was cached of the damage is gone as well.
     expect(await tree()).not.toContain("damaged");
     await expect(pooled.client.query("SELECT 1")).rejects.toThrow();
-    const { kept } = resultOf(ended, "restore");
+    const { kept } = resultOf(ended, "swap");
     expect(await stack.patient.admin("SELECT oid, datallowconn FROM pg_database WHERE datname = $1", [kept])).toEqual([
       { oid: before, datallowconn: false },
     ]);
@@ -254,6 +270,29 @@ backups.describe("database-rollback", () => {
       { title: "damaged" },
     ]);
     await expectAnnounced(stack, ended);
+  });
+
+  test("where one of the two declines, the database stays as it was, with what was restored beside it for another time", async () => {
+    const backup = await backUp();
+    await stack.sql("UPDATE core_ticket SET title = 'not damaged' WHERE id = (SELECT min(id) FROM core_ticket)");
+    const [before, old, pooled] = [await oid(), await titles(), await stack.patient.session()];
+    const run = await stack.request({ backup });
+    await stack.approve(run, ["U0LEAD"]);
+    await stack.callers.slack.command(`decline ${run} look at it first`, { user: "U0DEPUTY" });
+    const ended = await stack.ended(run);
+    expect(ended).toMatchObject({ outcome: "declined", reason: expect.stringContaining("look at it first") });
+    expect(ended.steps.map(({ id, state }) => [id, state])).toEqual([
+      ["activity", "observed"],
+      ["migrate", "skipped"],
+      ["restore", "done"],
+      ["swap", "declined"],
+      ["cache", "pending"],
+    ]);
+    expect([await oid(), await titles()]).toEqual([before, old]);
+    await pooled.client.query("SELECT 1");
+    await pooled.client.end();
+    const { database } = resultOf(ended, "restore");
+    expect(await stack.patient.admin("SELECT FROM pg_database WHERE datname = $1", [database])).toHaveLength(1);
   });
 
   test("while somebody is there whom Paramedic may not end nothing is swapped; asked again it is, from what is ready", async () => {
