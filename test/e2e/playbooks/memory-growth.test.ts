@@ -15,12 +15,19 @@ stackServices.describe("memory-growth", () => {
     stack = await startStack({
       playbook: "memory-growth",
       ...troubles["memory-growth"].stack,
-      hurry: [["within: 30s", "within: 5s"]],
+      hurry: [
+        ["within: 30s", "within: 5s"],
+        // Less than the machine has.
+        ["1500000000", "300000000"],
+        ["1.5e9", "3e8"],
+      ],
     });
   });
   afterAll(() => stack?.stop());
 
   const held = async () => (await stack.get("/monitoring/dashboard/")).body.metrics_bytes as number;
+  const resident = async () => (await stack.get("/monitoring/dashboard/")).body.resident_bytes as number;
+  const retention = async () => (await stack.get("/monitoring/dashboard/")).body.metrics_retention_hours as number;
   const started = () => stack.systemd.show(unit, "InvocationID");
 
   test("an alert that comes too late: measured again, and nothing is changed", async () => {
@@ -53,9 +60,48 @@ stackServices.describe("memory-growth", () => {
     ]);
     expect(await held()).toBeLessThan(1e6);
     expect(await stack.systemd.show(unit, "Environment")).toContain("METRICS_RETENTION_HOURS=6");
+    expect(await retention()).toBe(24);
     const { body } = await stack.service.api("GET", "/api/v1/mitigations");
     expect(body.mitigations).toMatchObject([{ runId: ended.id, state: "in-force" }]);
     await stack.says(ended.id, "• after old metrics were removed, they take 0 MB");
+    await stack.calm();
+  });
+
+  test("much is removed and too many new ones are left: no restart makes fewer of them, so nobody is asked, and people are told", async () => {
+    const before = await started();
+    await growMetrics(stack, 7);
+    await growMetrics(stack, 1);
+    const grown = await held();
+    const run = await stack.noticed("MemoryGrowing");
+    const ended = await stack.ended(run);
+    expect(ended).toMatchObject({ outcome: "ineffective", approvals: [] });
+    expect(ended.steps.find(({ id }) => id === "restart")?.state).toBe("skipped");
+    expect(await held()).toBeGreaterThan(32e6);
+    expect(await held()).toBeLessThan(0.9 * grown);
+    expect(await started()).toBe(before);
+    await stack.mailed(run, support, "hands it over to you");
+    await forgetMetrics(stack);
+    await stack.calm();
+  });
+
+  test("the application itself hoards memory: a restart that was approved heals it, and from then on fewer metrics are kept", async () => {
+    const before = await started();
+    await stack.get("/hoard/?mb=400");
+    expect(await resident()).toBeGreaterThan(3e8);
+    expect(await held()).toBeLessThan(1e6);
+    expect(await retention()).toBe(24);
+    const run = await stack.noticed("MemoryGrowing");
+    const { text } = await stack.asked(run);
+    expect(text).toMatch(/^Approve restart on youtility3\?\n/);
+    expect(text).toMatch(/\n• after old metrics were removed, they take 0 MB, the application 4\d\d MB\n/);
+    expect(await started()).toBe(before);
+    await stack.approve(run);
+    const ended = await stack.ended(run);
+    expect(ended).toMatchObject({ outcome: "fixed", reason: "verified: every check of the playbook holds" });
+    expect(ended.steps.find(({ id }) => id === "restart")?.state).toBe("done");
+    expect(await started()).not.toBe(before);
+    expect(await resident()).toBeLessThan(2e8);
+    expect(await retention()).toBe(6);
     await stack.calm();
   });
 

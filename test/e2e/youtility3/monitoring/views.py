@@ -157,6 +157,7 @@ def dashboard(request):
         {
             **get_performance_summary(),
             "monitor_queries": settings.MONITOR_QUERIES,
+            "metrics_retention_hours": settings.METRICS_RETENTION_HOURS,
             "metrics_bytes": metrics_collector.memory_bytes(),
             "resident_bytes": get_process()["resident_bytes"],
         }

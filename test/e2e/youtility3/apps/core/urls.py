@@ -8,5 +8,6 @@ urlpatterns = [
     path("slow/", views.slow),
     path("summary/", views.summary),
     path("search/", views.search),
+    path("hoard/", views.hoard),
     path("broken/", views.broken),
 ]

@@ -44,5 +44,14 @@ def search(request):
     return JsonResponse({"searched": True})
 
 
+_hoarded = []
+
+
+def hoard(request):
+    """Keeps so many megabytes until the process ends, as a leak does."""
+    _hoarded.append(b"x" * (int(request.GET.get("mb", "1")) * 1_000_000))
+    return JsonResponse({"hoarded": len(_hoarded)})
+
+
 def broken(request):
     raise RuntimeError("this page is broken")
