@@ -50,6 +50,8 @@ export interface StackOptions {
   readonly adapt?: (target: any) => object;
   /** What else is replaced in the texts of the playbook and of the alert rules, so that it need not be waited for. */
   readonly hurry?: readonly (readonly [string, string])[];
+  /** After so many starts within these seconds systemd leaves the unit `failed`; without a limit where left out. */
+  readonly startLimit?: { readonly burst: number; readonly seconds: number };
   /** Variables of the unit. */
   readonly env?: Readonly<Record<string, string>>;
   /** Done with the project's folder before it is served. */
@@ -157,7 +159,7 @@ async function start(
   afterwards(() => systemd.down());
   const port = await freePort();
   const url = `http://127.0.0.1:${port}`;
-  await systemd.install({ [unit]: unitOf(yt3, port), [proxy]: proxyUnit });
+  await systemd.install({ [unit]: unitOf(yt3, port, options), [proxy]: proxyUnit });
   await systemd.systemctl("start", "--no-block", unit, proxy);
 
   const callers = await startCallers();
@@ -299,11 +301,12 @@ async function start(
   };
 }
 
-function unitOf(yt3: Youtility3, port: number): string {
+function unitOf(yt3: Youtility3, port: number, { startLimit }: StackOptions): string {
   const variables = { PYTHONDONTWRITEBYTECODE: "1", LANG: "C.UTF-8", ...yt3.env };
   return [
     "[Unit]",
-    "StartLimitIntervalSec=0",
+    `StartLimitIntervalSec=${startLimit?.seconds ?? 0}`,
+    ...(startLimit ? [`StartLimitBurst=${startLimit.burst}`] : []),
     "[Service]",
     `WorkingDirectory=${yt3.folder}`,
     ...Object.entries(variables).map(([name, value]) => `Environment="${name}=${value}"`),

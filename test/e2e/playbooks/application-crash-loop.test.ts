@@ -12,6 +12,12 @@ jest.setTimeout(240_000);
 const unit = "youtility3.service";
 const support = "monitoring-alerts@youtility.com";
 
+/** It can be imported in safe mode only. */
+const unlessSafe = `import os
+if os.environ.get("MONITOR_QUERIES") != "false":
+    raise RuntimeError("the monitoring of queries fails at the import")
+`;
+
 const trouble = troubles["application-crash-loop"];
 
 stackServices.describe("application-crash-loop", () => {
@@ -20,6 +26,13 @@ stackServices.describe("application-crash-loop", () => {
     stack = await startStack({
       playbook: "application-crash-loop",
       ...trouble.stack,
+      // Safe mode alone does not heal it: systemd has given up by the time that it is noticed.
+      startLimit: { burst: 2, seconds: 8 },
+      prepare: async (project) => {
+        await trouble.stack.prepare(project);
+        const file = join(project.folder, "apps/core/queries.py");
+        await writeFile(file, `${unlessSafe}${await readFile(file, "utf8")}`);
+      },
       hurry: [
         ["activeSeconds > 240", "activeSeconds > 8"],
         ["activeSeconds < 300", "activeSeconds < 5"],
@@ -46,15 +59,29 @@ stackServices.describe("application-crash-loop", () => {
     await stack.calm();
   }
 
-  test("its journal is shown, and in safe mode it stays up", async () => {
+  /** From now on systemd starts the unit again however often it has. */
+  async function withoutLimit(): Promise<void> {
+    const file = await readFile(join(stack.systemd.units, unit), "utf8");
+    await stack.systemd.install({ [unit]: file.replace(/^StartLimit.*\n/gm, "StartLimitIntervalSec=0\n") });
+  }
+
+  test("its journal is shown, it is down until somebody agrees to the restart, and then in safe mode it stays up", async () => {
     const run = await stack.noticed("ApplicationCrashLoop");
     const { text } = await stack.asked(run);
+    const before = [await stack.systemd.show(unit, "ActiveState"), await stack.systemd.show(unit, "InvocationID")];
+    expect([before[0], await stack.systemd.show(unit, "Environment")]).toEqual([
+      "failed",
+      expect.stringContaining("MONITOR_QUERIES=false"),
+    ]);
     expect(text).toMatch(
       /^Approve restart on youtility3\?\nApplicationCrashLoop, critical, .*: The application does not stay up/,
     );
     expect(text).toMatch(/\n• the unit is \w+ \([\w-]+\), was started again \d+ times, last result: /);
     expect(text).toContain("\n• its journal ends with: the monitoring of queries fails\n");
     expect(text).toContain("\n• the application can be imported, and reads from its database\n");
+    expect([await stack.systemd.show(unit, "ActiveState"), await stack.systemd.show(unit, "InvocationID")]).toEqual(
+      before,
+    );
     await stack.approve(run);
     const ended = await stack.ended(run);
     expect(ended).toMatchObject({ outcome: "fixed", reason: "verified: every check of the playbook holds" });
@@ -62,6 +89,7 @@ stackServices.describe("application-crash-loop", () => {
     expect(lines.map(({ message }: { message: string }) => message)).toContain("the monitoring of queries fails");
     expect((await stack.get("/monitoring/dashboard/")).body.monitor_queries).toBe(false);
     await until(() => pagedFor(run).length > 0, { timeoutMs: 30_000, what: "PagerDuty to be told" });
+    await withoutLimit();
     await stack.calm();
   });
 
