@@ -2,6 +2,7 @@
 
 import type { IncomingMessage } from "node:http";
 import { type ZodType, z } from "zod";
+import { isWritable } from "../domain/writable.ts";
 import { createJsonReader } from "../http/json-body.ts";
 import type { FieldProblem, Problem } from "../http/problem.ts";
 import { type Answer, refusal } from "./route.ts";
@@ -82,15 +83,6 @@ function refused(errors: readonly FieldProblem[]): { readonly ok: false; readonl
 
 function shortened(name: string): string {
   return name.length > longestName ? `${name.slice(0, longestName)}…` : name;
-}
-
-// Postgres stores no NUL, and no other control character but these two has a meaning in what a person writes.
-// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
-const unwritable = /[\u0000-\u0008\u000b-\u001f\u007f]/;
-
-/** Whether a text can be stored and shown: well-formed Unicode, and no control characters but tabs and line feeds. */
-function isWritable(value: string): boolean {
-  return value.isWellFormed() && !unwritable.test(value);
 }
 
 const notWritable = "must not contain control characters";

@@ -5,6 +5,7 @@ import type { Happening } from "../domain/event.ts";
 import type { Json } from "../domain/json.ts";
 import type { ChangeStep, Step } from "../domain/playbook.ts";
 import type { Progress } from "../domain/progress.ts";
+import { storable } from "../domain/writable.ts";
 import { digestOf } from "./digest.ts";
 import type { Text } from "./expression.ts";
 import type { LoadedPlaybook } from "./load.ts";
@@ -196,7 +197,8 @@ async function attempt<T>(
 ): Promise<Attempt<T>> {
   const { context, release } = performance.context(timeoutMs, id);
   try {
-    return { ok: true, value: await Promise.race([call(context), overdue(context.signal)]) };
+    // What is hashed, shown and carried out is what will be read again after a crash.
+    return { ok: true, value: storable(await Promise.race([call(context), overdue(context.signal)])) };
   } catch (error) {
     const cause = context.signal.aborted ? (context.signal.reason as Error) : (error as Error);
     const reason =

@@ -5,6 +5,7 @@ import type { JsonObject } from "../domain/json.ts";
 import { whyClosed } from "../domain/maintenance-window.ts";
 import type { Playbook } from "../domain/playbook.ts";
 import type { Target } from "../domain/target.ts";
+import { isWritable } from "../domain/writable.ts";
 import { holdOf, type NewRun } from "./accept.ts";
 import { checkInputs } from "./inputs.ts";
 import { whyNotTogether } from "./requires.ts";
@@ -169,12 +170,4 @@ function chooseInputs(playbook: Playbook, given: JsonObject): Chosen<{ readonly 
     };
   }
   return { ok: false, problems: checked.problems.map((one) => ({ ...one, field: `inputs.${one.field}` })) };
-}
-
-// biome-ignore lint/suspicious/noControlCharactersInRegex: these are what cannot be stored, or shown
-const unwritable = /[\u0000-\u0008\u000b-\u001f\u007f]/;
-
-/** Whether a text can be stored and shown: well-formed Unicode, and no control characters but tabs and line feeds. */
-function isWritable(value: string): boolean {
-  return value.isWellFormed() && !unwritable.test(value);
 }

@@ -2,6 +2,7 @@
 
 import { createHash } from "node:crypto";
 import type { DatedHappening, RunEvent } from "../domain/event.ts";
+import { storableText } from "../domain/writable.ts";
 
 /** What the first event of a run follows. */
 export const chainStart: Buffer = Buffer.alloc(32);
@@ -30,7 +31,7 @@ export function extend(
   for (const happening of happenings) {
     seq += 1;
     const prevHash = hash;
-    const text = JSON.stringify(happening);
+    const text = storableText(happening);
     hash = hashOf(prevHash, runId, seq, text);
     links.push({ seq, text, prevHash, hash });
   }

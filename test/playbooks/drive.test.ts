@@ -1,8 +1,11 @@
 /** How runs go, on the real store: every ending, and everything that can come in between. */
 
+import { z } from "zod";
+import type { Action, ObserveAction } from "../../src/domain/action.ts";
 import type { RunEvent } from "../../src/domain/event.ts";
+import type { Json } from "../../src/domain/json.ts";
 import { tell } from "../../src/domain/story.ts";
-import { takeEffect } from "../support/patient.ts";
+import { createPatient, patientActions, takeEffect } from "../support/patient.ts";
 import { createSpine, playbookYaml, type Spine, type SpineOptions } from "../support/spine.ts";
 import { until } from "../support/until.ts";
 
@@ -198,6 +201,46 @@ test("what was approved and is gone by then is nothing to do", async () => {
   spine.patient.sick = false;
   expect(await spine.settle(run)).toMatchObject({ outcome: "nothing-to-do" });
   expect(spine.patient.applied).toEqual([]);
+});
+
+test("foreign text that Postgres cannot take apart spoils neither the run nor what is asked of it later", async () => {
+  const patient = createPatient({ things: ["one\u0000", "two\ud83d"] });
+  const strange = { "k\u0000": ["\ud83d", "a\u0000b"] };
+  const read: ObserveAction<object, Json> = {
+    name: "patient.read",
+    summary: "Read what the patient wrote.",
+    kind: "observe",
+    input: z.strictObject({}),
+    output: z.json(),
+    observe: async () => ({ status: "observed", output: strange }),
+  };
+  const actions = new Map([...patientActions(patient), [read.name, read as Action]]);
+  const yaml = playbookYaml({ heal: "patient.operate" }).replace(
+    "  - { id: heal",
+    "  - { id: read, do: patient.read }\n  - { id: heal",
+  );
+  const applied: (readonly string[])[] = [];
+  patient.onApply = (plan) => {
+    applied.push(plan);
+    patient.sick = false;
+    return { status: "done", result: { told: "done\u0000" } };
+  };
+  await spineWith({ playbooks: [yaml], actions });
+  const run = await spine.start();
+  await spine.settle(run);
+  // Asked and refused first, which looks into the history.
+  const asked = await pendingOf(run);
+  await spine.approvals.refuse(asked.id, "slack:U1", "no role");
+  expect(asked.effects).toEqual(["heal one\ufffd", "heal two\ufffd"]);
+  expect(await answer(run, "approve")).toMatchObject({ kind: "answered", approval: { state: "approved" } });
+  expect(await spine.settle(run)).toMatchObject({ outcome: "fixed" });
+  expect(applied).toEqual([["one\ufffd", "two\ufffd"]]);
+  const { rows } = await spine.database.pool.query<{ output: Json }>(
+    "SELECT event -> 'output' AS output FROM paramedic.run_events WHERE run_id = $1 AND event ->> 'step' = 'read'",
+    [run],
+  );
+  expect(rows).toEqual([{ output: { "k\ufffd": ["\ufffd", "a\ufffdb"] } }]);
+  expect(await spine.reads.firstBrokenEvent(run)).toBeNull();
 });
 
 test("a declined step ends the run and does nothing", async () => {

@@ -1,3 +1,4 @@
+import fc from "fast-check";
 import { chainStart, extend, firstBroken } from "../../src/store/chain.ts";
 import { happened } from "../support/builders.ts";
 import { claimedRun, closeStores, newStore, type TestStore, write } from "../support/store.ts";
@@ -116,4 +117,35 @@ describe("a stored history", () => {
   test("of a run that never was is not broken", async () => {
     expect(await store.reads.firstBrokenEvent("00000000-0000-7000-8000-000000000000")).toBeNull();
   });
+});
+
+/** JSON whose strings and names are made of any UTF-16 units, most of them of the kinds that Postgres is particular about. */
+const unit = fc.oneof(
+  fc.constantFrom("\u0000", "\ud83d", "\ude00", "\\", '"', "u0000", "\n"),
+  fc.integer({ min: 0, max: 0xffff }).map((code) => String.fromCharCode(code)),
+);
+const text = fc.string({ unit, maxLength: 8 });
+const foreign = fc.letrec((tie) => ({
+  json: fc.oneof(
+    { maxDepth: 3 },
+    text,
+    fc.integer(),
+    fc.array(tie("json"), { maxLength: 3 }),
+    fc.dictionary(text, tie("json"), { maxKeys: 3 }),
+  ),
+})).json;
+
+test("whatever an event holds, Postgres can take it apart", async () => {
+  await fc.assert(
+    fc.asyncProperty(foreign, async (output) => {
+      const observed = { at, type: "step-observed", step: "look", output, durationMs: 1 } as never;
+      const [link] = extend("run", { seq: 0, hash: chainStart }, [observed]);
+      const { rows } = await store.database.pool.query<{ type: string; output: string; whole: object }>(
+        "SELECT e ->> 'type' AS type, e ->> 'output' AS output, e::jsonb AS whole FROM (SELECT $1::json AS e) AS given",
+        [link?.text],
+      );
+      expect(rows[0]?.type).toBe("step-observed");
+    }),
+    { numRuns: 300 },
+  );
 });
