@@ -109,7 +109,9 @@ export function startDriving(parts: {
   const reverting = startRounds(
     revertEveryMs,
     async () => {
-      const runs = await mitigations.revertDue(restackBy(actions));
+      const runs = await mitigations.revertDue(restackBy(actions), (mitigation, error) =>
+        log.error({ mitigation, err: error }, "a mitigation that is due cannot be put back; trying again in a minute"),
+      );
       if (runs.length > 0) dispatch.hint(runs);
     },
     (error) => log.warn({ err: error }, "could not look which mitigations are due; looking again"),

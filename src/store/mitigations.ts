@@ -8,8 +8,11 @@ import { appendFromOutside } from "./outside.ts";
 import { type Restack, revertDue } from "./revert-due.ts";
 
 export interface Mitigations {
-  /** Starts a run for each that is due, once however many workers ask. Returns the ids of these runs. */
-  revertDue(restack: Restack): Promise<readonly string[]>;
+  /**
+   * Starts a run for each that is due, once however many workers ask. Returns the ids of these runs. `onFailed` is told of
+   * one for which none could be started, which keeps no other one from its run.
+   */
+  revertDue(restack: Restack, onFailed: (mitigation: string, error: unknown) => void): Promise<readonly string[]>;
   /** Those that are not over first, then the newest first; at most `limit`. */
   list(filter: { readonly state: string | null; readonly limit: number }): Promise<readonly Mitigation[]>;
   /** Has it put back now, or keeps it for good. */
@@ -19,7 +22,7 @@ export interface Mitigations {
 export function createMitigations(database: Database, newId: () => string, now: () => number): Mitigations {
   const { pool, people } = database;
   return {
-    revertDue: (restack) => revertDue(pool, restack, newId, now),
+    revertDue: (restack, onFailed) => revertDue(pool, { restack, newId, now, onFailed }),
     list: async ({ state, limit }) => {
       const { rows } = await people.query<MitigationRow>(
         `${selectSql} WHERE ($1::text IS NULL OR m.state = $1)

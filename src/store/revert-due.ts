@@ -18,22 +18,45 @@ export type Restack = (action: string, lower: Json, upper: Json) => Restacked;
 
 /** Of one look; the rest is found by the next one. */
 const most = 50;
+/** One whose run cannot be started is left alone for so long, that it neither fills the log nor takes the place of others. */
+const failedAgain = "interval '1 min'";
 
-/** Returns the ids of the runs that were started. */
-export async function revertDue(
-  pool: pg.Pool,
-  restack: Restack,
-  newId: () => string,
-  now: () => number,
-): Promise<readonly string[]> {
+export interface RevertOptions {
+  readonly restack: Restack;
+  readonly newId: () => string;
+  /** Milliseconds since 1970. */
+  readonly now: () => number;
+  /** Told of a mitigation for which no run could be started; the others have theirs all the same. */
+  readonly onFailed: (mitigation: string, error: unknown) => void;
+}
+
+/** Returns the ids of the runs that were started. Rejects where the store cannot be used. */
+export async function revertDue(pool: pg.Pool, options: RevertOptions): Promise<readonly string[]> {
+  const { restack, newId, now, onFailed } = options;
   const started: string[] = [];
+  const failed: string[] = [];
   for (let looked = 0; looked < most; looked++) {
-    const run = await inTransaction(pool, async (client) => {
-      const due = await nextDue(client);
-      return due && (await revertOne(client, due, restack, newId(), now()));
-    });
-    if (run === null) break;
-    if (run.started !== null) started.push(run.started);
+    let looking: string | null = null;
+    try {
+      const run = await inTransaction(pool, async (client) => {
+        const candidate = await nextCandidate(client, failed);
+        if (!candidate) return null;
+        looking = candidate.id;
+        const due = await dueOf(client, candidate);
+        return due ? revertOne(client, due, restack, newId(), now()) : { started: null };
+      });
+      if (run === null) break;
+      if (run.started !== null) started.push(run.started);
+    } catch (error) {
+      if (looking === null) throw error;
+      // Throws where it was the store that failed: then it is nobody's fault, and there is no use in going on.
+      await pool.query(
+        `UPDATE paramedic.mitigations SET revert_at = now() + ${failedAgain} WHERE id = $1 AND state = 'in-force'`,
+        [looking],
+      );
+      failed.push(looking);
+      onFailed(looking, error);
+    }
   }
   return started;
 }
@@ -62,21 +85,28 @@ interface OtherRow {
   readonly above: boolean;
 }
 
-/**
- * The next one that is due, and all of the same thing beside it. The run is locked before the mitigations, as everybody
- * does who changes both, and these in the order in which they began.
- */
-async function nextDue(
-  client: pg.PoolClient,
-): Promise<{ readonly due: DueRow; readonly others: readonly OtherRow[] } | null> {
-  const { rows: candidates } = await client.query<{ id: string; lock_key: string; action: string }>(
+interface Candidate {
+  readonly id: string;
+  readonly lock_key: string;
+  readonly action: string;
+}
+
+/** The next one that is due, but for those that `failed`. Its run is locked before the mitigations, as everybody does who changes both. */
+async function nextCandidate(client: pg.PoolClient, failed: readonly string[]): Promise<Candidate | null> {
+  const { rows } = await client.query<Candidate>(
     `SELECT m.id, m.lock_key, m.action FROM paramedic.mitigations m JOIN paramedic.runs r ON r.id = m.run_id
-     WHERE m.state = 'in-force' AND m.revert_at <= now()
+     WHERE m.state = 'in-force' AND m.revert_at <= now() AND m.id <> ALL($1::uuid[])
      ORDER BY m.revert_at LIMIT 1 FOR NO KEY UPDATE OF r SKIP LOCKED`,
+    [failed],
   );
-  const candidate = candidates[0];
-  if (!candidate) return null;
-  const { id, lock_key: lockKey, action } = candidate;
+  return rows[0] ?? null;
+}
+
+/** It and all of the same thing beside it, locked in the order in which they began; null where it is not due any more. */
+async function dueOf(
+  client: pg.PoolClient,
+  { id, lock_key: lockKey, action }: Candidate,
+): Promise<{ readonly due: DueRow; readonly others: readonly OtherRow[] } | null> {
   const { rows: all } = await client.query<OtherRow>(
     `SELECT m.id, m.plan, m.state, (m.began_at, m.id) > (d.began_at, d.id) AS above
      FROM paramedic.mitigations m, paramedic.mitigations d

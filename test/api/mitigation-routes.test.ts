@@ -2,6 +2,7 @@ import { newId } from "../../src/ids.ts";
 import { createMitigations } from "../../src/store/mitigations.ts";
 import type { Restack } from "../../src/store/revert-due.ts";
 import { type ApiServer, startApiServer } from "../support/api-server.ts";
+import { rethrow } from "../support/builders.ts";
 
 jest.setTimeout(60_000);
 
@@ -92,7 +93,7 @@ test("one is put back now where somebody asks for it, by a run that says who and
   });
 
   const mitigations = createMitigations(server.database, newId, Date.now);
-  const [reverting] = await mitigations.revertDue(notStacked);
+  const [reverting] = await mitigations.revertDue(notStacked, rethrow);
   const shown = await server.call("GET", `/api/v1/runs/${reverting}`, { as: "screen" });
   expect(shown.json).toMatchObject({
     trigger: { kind: "mitigation", run, step: "heal", by: "api:shift", reason: "it is over", plan: { beds: [1] } },

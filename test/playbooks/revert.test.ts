@@ -7,6 +7,7 @@ import { restackBy } from "../../src/playbooks/revert.ts";
 import { connect } from "../../src/store/connect.ts";
 import { createMitigations } from "../../src/store/mitigations.ts";
 import { createRecoveries } from "../../src/store/recoveries.ts";
+import { rethrow } from "../support/builders.ts";
 import { patientActions } from "../support/patient.ts";
 import { query } from "../support/postgres.ts";
 import { alertOf, createSpine, playbookYaml, type Spine, type SpineOptions } from "../support/spine.ts";
@@ -514,7 +515,7 @@ test("however many workers look, each is put back by one run", async () => {
   try {
     const looks = databases.flatMap((database) => {
       const one = createMitigations(database, newId, Date.now);
-      return [one.revertDue(restack), one.revertDue(restack)];
+      return [one.revertDue(restack, rethrow), one.revertDue(restack, rethrow)];
     });
     const started = (await Promise.all(looks)).flat();
     // `c` was moved over `a`, which gives way.

@@ -3,7 +3,7 @@
 import type { Json } from "../../src/domain/json.ts";
 import { createMitigations } from "../../src/store/mitigations.ts";
 import type { Restack } from "../../src/store/revert-due.ts";
-import { happened } from "../support/builders.ts";
+import { happened, rethrow } from "../support/builders.ts";
 import {
   claimedRun,
   claimOf,
@@ -54,7 +54,7 @@ test("what is due is put back the oldest first, and what is not is left", async 
   const sooner = await mitigate(await claimedRun(store, { target: "b" }), { dueInMs: -2_000 });
   const notYet = await mitigate(await claimedRun(store, { target: "c" }), { dueInMs: 60_000 });
   const never = await mitigate(await claimedRun(store, { target: "d" }), { dueInMs: null });
-  const started = await mitigationsOf(store).revertDue(notStacked);
+  const started = await mitigationsOf(store).revertDue(notStacked, rethrow);
   const rows = await Promise.all([sooner, later].map(({ id }) => stateOf(id)));
   expect(rows.map((row) => row?.["revert_run"])).toEqual(started);
   for (const { id } of [notYet, never]) expect(await stateOf(id)).toMatchObject({ state: "in-force" });
@@ -65,11 +65,31 @@ test("what is due is put back the oldest first, and what is not is left", async 
   });
 });
 
+test("one whose plan cannot be read keeps no other one from being put back, and is told of once a minute", async () => {
+  const strange = await mitigate(await claimedRun(store, { target: "a" }), { plan: "old", dueInMs: -3_000 });
+  // Both are of one thing, so that the first is looked at beside the second.
+  await mitigate(await claimedRun(store, { target: "a" }), { plan: 1, dueInMs: null });
+  const fine = await mitigate(await claimedRun(store, { target: "b" }), { dueInMs: -1_000 });
+  const reading: Restack = (_, lower, upper) => {
+    if (typeof lower !== "number") throw new Error("no plan of this version");
+    return { lower, upper };
+  };
+  const failed: string[] = [];
+  const look = () =>
+    mitigationsOf(store).revertDue(reading, (id, error) => failed.push(`${id}: ${(error as Error).message}`));
+  expect(await look()).toEqual([(await stateOf(fine.id))?.["revert_run"]]);
+  expect(await look()).toEqual([]);
+  expect(failed).toEqual([`${strange.id}: no plan of this version`]);
+  await store.sql("UPDATE paramedic.mitigations SET revert_at = now() WHERE id = $1", [strange.id]);
+  expect(await look()).toEqual([]);
+  expect(failed).toHaveLength(2);
+});
+
 test("one that gives way leaves its share to the one above it, which keeps that", async () => {
   const low = await mitigate(await claimedRun(store), { plan: 1 });
   const middle = await mitigate(await claimedRun(store), { plan: 10, dueInMs: null });
   const high = await mitigate(await claimedRun(store), { plan: 100, dueInMs: null });
-  expect(await mitigationsOf(store).revertDue(adding)).toEqual([]);
+  expect(await mitigationsOf(store).revertDue(adding, rethrow)).toEqual([]);
   expect(await stateOf(low.id)).toMatchObject({ state: "reverted" });
   expect(await stateOf(middle.id)).toMatchObject({ state: "in-force", plan: 11 });
   expect(await stateOf(high.id)).toMatchObject({ state: "in-force", plan: 100 });
@@ -81,7 +101,7 @@ test("which of two is above is told by the store's clock, not by that of the wor
   // As if the clock of the first worker were ahead.
   const id = "ffffffff-ffff-7fff-bfff-ffffffffffff";
   await store.sql("UPDATE paramedic.mitigations SET id = $2 WHERE id = $1", [low.id, id]);
-  expect(await mitigationsOf(store).revertDue(adding)).toEqual([]);
+  expect(await mitigationsOf(store).revertDue(adding, rethrow)).toEqual([]);
   expect(await stateOf(id)).toMatchObject({ state: "reverted" });
   expect(await stateOf(high.id)).toMatchObject({ plan: 11 });
 });
@@ -90,7 +110,7 @@ test("one that shares everything with an earlier one in force has nothing to put
   const low = await mitigate(await claimedRun(store), { dueInMs: null });
   const high = await mitigate(await claimedRun(store));
   const same: Restack = (_, lower, upper) => ({ lower, upper, upperFirst: null });
-  expect(await mitigationsOf(store).revertDue(same)).toEqual([]);
+  expect(await mitigationsOf(store).revertDue(same, rethrow)).toEqual([]);
   expect(await stateOf(high.id)).toMatchObject({ state: "reverted" });
   expect(await store.reads.events(high.run, 0)).toContainEqual(
     expect.objectContaining({ type: "mitigation-ended", reverted: true, reason: expect.stringContaining("earlier") }),
@@ -128,7 +148,7 @@ test("however many look, decide, resolve and write at once, each is put back by 
   const started: string[] = [];
   const look = async (of: TestStore) => {
     for (let round = 0; round < 12; round++) {
-      const runs = await mitigationsOf(of).revertDue(notStacked);
+      const runs = await mitigationsOf(of).revertDue(notStacked, rethrow);
       started.push(...runs);
       for (const run of runs) await finish(of, run);
       await store.sql(

@@ -293,3 +293,8 @@ export const happened = {
     reason: "the end",
   }),
 } as const;
+
+/** For callbacks that are told of an error which a test does not expect. */
+export function rethrow(_: unknown, error: unknown): never {
+  throw error;
+}

@@ -29,6 +29,7 @@ import { createReads, type Reads, type RunRow } from "../../src/store/reads.ts";
 import { createReceive } from "../../src/store/receive.ts";
 import { createRequests, type Requests } from "../../src/store/requests.ts";
 import { createSwitches, type Switches } from "../../src/store/switches.ts";
+import { rethrow } from "./builders.ts";
 import { createPatient, type Patient, patientActions } from "./patient.ts";
 import { sharedPostgres } from "./postgres.ts";
 import { until } from "./until.ts";
@@ -237,7 +238,7 @@ export async function createSpine(options: SpineOptions = {}): Promise<Spine> {
     requests,
     switches: createSwitches(database),
     mitigations,
-    revertDue: () => mitigations.revertDue(restackBy(actions)),
+    revertDue: () => mitigations.revertDue(restackBy(actions), rethrow),
     worker,
     hinted,
     errors,
