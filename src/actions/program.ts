@@ -9,6 +9,7 @@ const path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /** Of util-linux: has the kernel end a program together with the process that started it. */
 const setpriv = "/usr/bin/setpriv";
 const keptErrorBytes = 4_096;
+const umaskForOthers = 0o022;
 /** How long the output of an ended program is waited for, where something that left its group holds it open. */
 const outputGraceMs = 500;
 
@@ -28,6 +29,10 @@ export interface Program {
    * on all the same.
    */
   readonly mortal?: true;
+  /** It writes what others must be able to read, whatever Paramedic's own umask is; its files have that one unless given. */
+  readonly forOthers?: true;
+  /** How its output is read; as UTF-8 unless given. */
+  readonly encoding?: "latin1";
 }
 
 /** What became of it. */
@@ -49,13 +54,15 @@ export async function runProgram(wanted: Program): Promise<Ended> {
   const { folder, signal, largestBytes, input, graceMs = 0 } = wanted;
   const env = { PATH: path, LANG: "C.UTF-8", ...wanted.env };
   const [program, args] = wanted.mortal ? await mortal(wanted, env.PATH) : [wanted.program, wanted.args];
-  const child = spawn(program, args, {
-    cwd: folder,
-    env,
-    stdio: [input === undefined ? "ignore" : "pipe", "pipe", "pipe"],
-    shell: false,
-    detached: true,
-  });
+  const child = withUmask(wanted.forOthers ? umaskForOthers : null, () =>
+    spawn(program, args, {
+      cwd: folder,
+      env,
+      stdio: [input === undefined ? "ignore" : "pipe", "pipe", "pipe"],
+      shell: false,
+      detached: true,
+    }),
+  );
   let killer: NodeJS.Timeout | undefined;
   const kill = () => endGroup(child, "SIGKILL");
   const end = () => {
@@ -82,7 +89,26 @@ export async function runProgram(wanted: Program): Promise<Ended> {
   const ended = await endOf(child);
   clearTimeout(killer);
   signal.removeEventListener("abort", end);
-  return { ...ended, output: Buffer.concat(output).toString(), tooLarge: size > largestBytes, errors };
+  return { ...ended, output: Buffer.concat(output).toString(wanted.encoding), tooLarge: size > largestBytes, errors };
+}
+
+/**
+ * Node cannot give a child an umask of its own, but a child has what this process has at the moment of its start. Only
+ * what other threads create at that moment has it as well: whatever must stay private is created with a mode that says so.
+ */
+function withUmask<T>(mask: number | null, start: () => T): T {
+  if (mask === null) return start();
+  const before = process.umask(mask);
+  try {
+    return start();
+  } finally {
+    process.umask(before);
+  }
+}
+
+/** Whether what is mortal really ends with Paramedic on this host. */
+export function canBeMortal(): Promise<boolean> {
+  return canBeRun(setpriv);
 }
 
 /** The program by way of setpriv. One that is not there is left as it is, so that its own name is in the error. */

@@ -126,6 +126,7 @@ def explain(error, stage, request):
         "message": clean(message, request),
         "where": where,
         "passes": any(name in PASSES for name in names),
+        **({"happened": error.happened} if stage == "call" and hasattr(error, "happened") else {}),
     }
 
 
@@ -360,18 +361,49 @@ def planned_migrations(request):
 
 def migrate(request, begin):
     from django.core.management import call_command
-    from django.db import connection
 
     _, name, steps = planned_migrations(request)
     now = [{"app": one.app_label, "name": one.name, "backwards": backwards} for one, backwards in steps]
-    if not now and migration_state(request, begin) == "applied":
+    if not now and request["steps"] and len(migration_state(request, begin)) == len(request["steps"]):
         return {"migrated": []}
     if now != request["steps"]:
         raise Refused("what would be migrated is no longer what was planned")
-    protect(connection)
+    protect_all()
     begin()
-    call_command("migrate", request["app"], name, interactive=False, verbosity=0)
-    return {"migrated": [f"{one['app']}.{one['name']}" for one in now]}
+    try:
+        call_command("migrate", request["app"], name, interactive=False, verbosity=0)
+    except BaseException as error:
+        # Each migration is recorded by itself: those before the one that raised stay.
+        error.happened = names_of(state_now(request))
+        raise
+    return {"migrated": names_of(now)}
+
+
+def names_of(steps):
+    return None if steps is None else [f"{one['app']}.{one['name']}" for one in steps]
+
+
+def state_now(request):
+    """Which steps have happened, over a new connection; None where that cannot be told."""
+    from django.db import connection
+
+    try:
+        connection.close()
+        return migration_state(request, None)
+    except Exception:
+        return None
+
+
+def protect_all():
+    """Every database of the project: a migration may use others than the one that is migrated."""
+    from django.db import connections
+    from django.db.backends.signals import connection_created
+
+    # Connections that are made later, and those that are made anew, are protected as well.
+    connection_created.connect(lambda connection, **_: protect(connection), weak=False)
+    for one in connections.all():
+        if one.connection is not None:
+            protect(one)
 
 
 def protect(connection):
@@ -387,13 +419,12 @@ def protect(connection):
 
 
 def migration_state(request, begin):
-    """`applied` where every step of a plan has happened, `not-applied` where none has, `unknown` where some have."""
+    """Those steps of a plan that have happened."""
     from django.db import connection
     from django.db.migrations.recorder import MigrationRecorder
 
     applied = MigrationRecorder(connection).applied_migrations()
-    happened = {((one["app"], one["name"]) in applied) != one["backwards"] for one in request["steps"]}
-    return "unknown" if len(happened) != 1 else "applied" if happened == {True} else "not-applied"
+    return [one for one in request["steps"] if ((one["app"], one["name"]) in applied) != one["backwards"]]
 
 
 DOES = {

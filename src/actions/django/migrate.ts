@@ -1,7 +1,7 @@
 /** `django.migrate`: takes one app of a project to a named migration, forwards or backwards, exactly by the planned steps. */
 
 import { z } from "zod";
-import type { ActionContext, ChangeAction, Outcome, Planned } from "../../domain/action.ts";
+import type { ActionContext, ChangeAction, Failure, Outcome, Planned } from "../../domain/action.ts";
 import { lasting } from "../failure.ts";
 import { askDjango, orderDjango } from "./python.ts";
 
@@ -17,18 +17,17 @@ const input = z.strictObject({
 
 type Input = z.output<typeof input>;
 
-type Step = { readonly app: string; readonly name: string; readonly backwards: boolean };
+const step = z.object({ app: z.string(), name: z.string(), backwards: z.boolean() });
+
+export type MigrationStep = Readonly<z.output<typeof step>>;
 
 /** What Django would do, in its order; other apps appear where the migrations depend on theirs. */
-export type MigratePlan = { readonly app: string; readonly to: string; readonly steps: readonly Step[] };
+export type MigratePlan = { readonly app: string; readonly to: string; readonly steps: readonly MigrationStep[] };
 
 const planned = z.object({
   to: z.string(),
   steps: z.array(
-    z.object({
-      app: z.string(),
-      name: z.string(),
-      backwards: z.boolean(),
+    step.extend({
       operations: z.array(z.string()),
       /** The first operation that cannot be undone. */
       lasting: z.string().nullable(),
@@ -81,8 +80,19 @@ async function apply(plan: MigratePlan, context: ActionContext): Promise<Outcome
 }
 
 /** By the project's own record of applied migrations. A plan that was carried out in part is `unknown`. */
-async function probe(plan: MigratePlan, context: ActionContext): Promise<"applied" | "not-applied" | "unknown"> {
-  const answer = await askDjango(context, { do: "migration-state", steps: plan.steps });
-  if (answer.status === "failed") return "unknown";
-  return z.enum(["applied", "not-applied", "unknown"]).parse(answer.value);
+async function probe({ steps }: MigratePlan, context: ActionContext): Promise<"applied" | "not-applied" | "unknown"> {
+  const state = await migrationState(steps, context);
+  if (state.status === "failed" || steps.length === 0) return "unknown";
+  if (state.happened.length === 0) return "not-applied";
+  return state.happened.length === steps.length ? "applied" : "unknown";
+}
+
+/** Which steps of a plan have happened, by the project's own record. */
+export async function migrationState(
+  steps: readonly MigrationStep[],
+  context: ActionContext,
+): Promise<{ readonly status: "told"; readonly happened: readonly MigrationStep[] } | Failure> {
+  const answer = await askDjango(context, { do: "migration-state", steps });
+  if (answer.status === "failed") return answer;
+  return { status: "told", happened: z.array(step).parse(answer.value) };
 }

@@ -11,7 +11,7 @@ import type { Json, JsonObject } from "../../domain/json.ts";
 import type { DjangoTarget } from "../../domain/target.ts";
 import { lasting, passing } from "../failure.ts";
 import { type Ended, runProgram } from "../program.ts";
-import { readableReason, secretsOf } from "./reason.ts";
+import { readableReason, secretsOf, whatHappened } from "./reason.ts";
 
 const script = fileURLToPath(new URL("./call.py", import.meta.url));
 const largestAnswerBytes = 2 * 1024 * 1024;
@@ -74,6 +74,8 @@ function run(django: DjangoTarget, order: Order, signal: AbortSignal): Promise<E
     ...(env && { env }),
     signal,
     largestBytes: largestAnswerBytes,
+    // What a project writes, such as a cache in files, its own processes must be able to read.
+    forOthers: true,
     input: `${JSON.stringify({ ...order, settings, project, secrets: secretsOf(env) })}\n`,
   });
 }
@@ -94,7 +96,7 @@ function read(ended: Ended, asked: Asked): Answered | Failure | Unknown {
   const error = lines.find((line) => "error" in line)?.["error"];
   if (error !== undefined) {
     const failure = readableReason(error, asked.context.target?.name ?? "", asked.django);
-    return begun ? lasting(failure.reason) : failure;
+    return begun ? lasting(`${failure.reason}${whatHappened(error)}`) : failure;
   }
   const failure = silence(ended, asked);
   if (!begun) return failure;

@@ -17,6 +17,8 @@ const told = z.union([
     message: z.string(),
     where: z.string(),
     passes: z.boolean(),
+    /** Of migrations: which had been carried out before; null: that cannot be told. */
+    happened: z.array(z.string()).nullish(),
   }),
 ]);
 
@@ -31,6 +33,17 @@ export function readableReason(error: unknown, target: string, django: DjangoTar
   const place = where === "" ? "" : ` (${where})`;
   const text = message === "" ? type : `${type}: ${message}`;
   return (passes ? passing : lasting)(bounded(`${project} raised${settings}${place} ${text}`));
+}
+
+/** What had been carried out before something was raised in the middle of it, as a sentence; empty where nothing is told of that. */
+export function whatHappened(error: unknown): string {
+  const parsed = told.safeParse(error);
+  if (!parsed.success || "refused" in parsed.data || parsed.data.happened === undefined) return "";
+  const { happened } = parsed.data;
+  if (happened === null)
+    return " Which of the migrations had been carried out is not known: see manage.py showmigrations.";
+  if (happened.length === 0) return " No migration is recorded as carried out.";
+  return bounded(` Carried out before that, and still so: ${happened.join(", ")}.`);
 }
 
 /** What of an environment must never be shown: values of variables with such names, and passwords in URLs. */

@@ -1,4 +1,4 @@
-import { writeFile } from "node:fs/promises";
+import { rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { Client } from "pg";
 import { type MigratePlan, migrate } from "../../../src/actions/django/migrate.ts";
@@ -136,6 +136,50 @@ services.describe("django.migrate in a real Django project", () => {
       expect(await migrate.probe?.(plan, contextFor(patient.target))).toBe("not-applied");
     }, 60_000);
   });
+
+  test("where the second of two raises, the first is named: it stays", async () => {
+    await addMigration("0004_fine", index.name, `RunSQL("SELECT 1", "SELECT 1")`);
+    await addMigration("0005_raises", "0004_fine", `RunSQL("SELECT 1/0", "SELECT 1")`);
+    const { plan } = await planned({ app: "core", to: "0005" });
+    expect(await migrate.apply(plan, contextFor(patient.target))).toMatchObject({
+      status: "failed",
+      retryable: false,
+      reason: expect.stringMatching(/division by zero .* Carried out before that, and still so: core\.0004_fine\.$/),
+    });
+    expect(await migrate.probe?.(plan, contextFor(patient.target))).toBe("unknown");
+    const { plan: rest } = await planned({ app: "core", to: "0005" });
+    expect(await migrate.apply(rest, contextFor(patient.target))).toMatchObject({
+      status: "failed",
+      reason: expect.stringMatching(/No migration is recorded as carried out\.$/),
+    });
+    await patient.yt3.manage("migrate", "core", index.name, "--verbosity=0");
+    for (const name of ["0004_fine", "0005_raises"])
+      await rm(join(patient.yt3.folder, "apps/core/migrations", `${name}.py`));
+  });
+
+  test("a migration that waits in another database of the project gives up as soon", async () => {
+    await writeFile(
+      join(patient.yt3.folder, "two_databases.py"),
+      "from youtility3.settings import *\n\nDATABASES = {**DATABASES, 'other': dict(DATABASES['default'])}\n",
+    );
+    await writeFile(
+      join(patient.yt3.folder, "apps/core/migrations/0004_other.py"),
+      "from django.db import connections, migrations, transaction\n\n\ndef forth(apps, schema_editor):\n" +
+        "    with transaction.atomic('other'), connections['other'].cursor() as cursor:\n        cursor.execute('LOCK TABLE core_location')\n\n\n" +
+        `class Migration(migrations.Migration):\n    dependencies = [("core", "${index.name}")]\n` +
+        "    operations = [migrations.RunPython(forth, migrations.RunPython.noop)]\n    atomic = False\n",
+    );
+    const target = patient.with({ settings: "two_databases" });
+    const result = await migrate.plan({ app: "core", to: "0004" }, contextFor(target));
+    if (result.status !== "planned") throw new Error(result.reason);
+    const reader = new Client({ connectionString: patient.yt3.env["YT3_DATABASE_URL"] as string });
+    await reader.connect();
+    await reader.query("BEGIN; SELECT count(*) FROM core_location");
+    const outcome = await migrate.apply(result.plan, contextFor(target, AbortSignal.timeout(20_000)));
+    await reader.end();
+    await rm(join(patient.yt3.folder, "apps/core/migrations/0004_other.py"));
+    expect(outcome).toMatchObject({ status: "failed", reason: expect.stringContaining("lock timeout") });
+  }, 60_000);
 
   test("one that was stopped in the middle cannot be told until it is probed, and its session ends", async () => {
     await addMigration("0004_sleeps", index.name, `RunSQL("SELECT pg_sleep(600)", "SELECT 1")`);
