@@ -4,10 +4,15 @@ import type { Failure } from "../../domain/action.ts";
 import { lasting } from "../failure.ts";
 import { matchesGlob } from "../glob.ts";
 import { type Checkout, isCommit } from "./git.ts";
+import { changedRequirements } from "./requirements.ts";
 
 const shownCommits = 10;
 const dependencyFile =
   /^(.*\/)?(requirements[^/]*\.(txt|in)|requirements\/[^/]+\.(txt|in)|constraints[^/]*\.txt|pyproject\.toml|setup\.(py|cfg)|Pipfile(\.lock)?|poetry\.lock|uv\.lock)$/;
+/** Of these, those that list one requirement on each line. */
+const requirementsFile = /\.(txt|in)$/;
+const readFiles = 5;
+const nothing = { status: "printed", text: "" } as const;
 const migrationFile = /^(?:.*\/)?([A-Za-z_]\w*)\/migrations\/(\w+)\.py$/;
 
 export interface Version {
@@ -62,6 +67,8 @@ export interface Difference {
   readonly apps: readonly { readonly app: string; readonly to: string | null }[];
   /** Files that name dependencies and differ. */
   readonly dependencies: readonly string[];
+  /** What of them is asked for otherwise, as `requirements.txt: a==2 → a==1`, where that can be read. */
+  readonly requirements: readonly string[];
 }
 
 export async function differenceTo(
@@ -103,14 +110,21 @@ export async function differenceTo(
           .at(-1) ?? null,
     });
   }
+  const dependencies = files.filter(({ path }) => dependencyFile.test(path)).sort((a, b) => (a.path < b.path ? -1 : 1));
+  const requirements: string[] = [];
+  for (const { kind, path } of dependencies.filter((one) => requirementsFile.test(one.path)).slice(0, readFiles)) {
+    const now = kind === "D" ? nothing : await git("show", `${head}:${path}`);
+    if (now.status === "failed") return now;
+    const then = kind === "A" ? nothing : await git("show", `${commit}:${path}`);
+    if (then.status === "failed") return then;
+    requirements.push(...changedRequirements(now.text, then.text).map((line) => `${path}: ${line}`));
+  }
   return {
     status: "compared",
     commits: commits.length,
     newest: commits.slice(0, shownCommits),
     apps: found,
-    dependencies: files
-      .map(({ path }) => path)
-      .filter((path) => dependencyFile.test(path))
-      .sort(),
+    dependencies: dependencies.map(({ path }) => path),
+    requirements,
   };
 }

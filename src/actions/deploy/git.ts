@@ -2,14 +2,14 @@
 
 import { realpath } from "node:fs/promises";
 import type { ActionContext, Failure } from "../../domain/action.ts";
-import { deadlineOf } from "../../domain/deadline.ts";
 import type { DeployTarget } from "../../domain/target.ts";
 import { lasting, passing } from "../failure.ts";
-import { runProgram } from "../program.ts";
+import { type Program, runProgram } from "../program.ts";
 import { redact } from "../redact.ts";
 
 const largestBytes = 16 * 1024 * 1024;
-const checkOutMs = 120_000;
+/** Between being asked to end, upon which git takes its lock away, and being made to; less than a step is waited for. */
+const checkOutGraceMs = 1_000;
 /** What the repository's own configuration could have git run, and what would write while only looking. */
 const quiet = ["-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false", "-c", "advice.detachedHead=false"];
 
@@ -25,9 +25,15 @@ export interface Checkout {
   readonly branch: string | null;
   /** What git prints; a Failure where it ends badly. */
   git(...args: readonly string[]): Promise<Printed | Failure>;
-  /** Checks a commit out. It is not cut off in the middle, which would leave files of both. */
-  checkOut(commit: string): Promise<Printed | Failure>;
+  gitWith(more: GitOptions, ...args: readonly string[]): Promise<Printed | Failure>;
+  /**
+   * Checks a commit out. It ends with the signal and with Paramedic, and so may leave files of both (interrupted.ts): one
+   * that went on would meet the next one. `force`: what is there is known to be of one or the other.
+   */
+  checkOut(commit: string, force: boolean): Promise<Printed | Failure>;
 }
+
+export type GitOptions = Pick<Program, "env" | "encoding" | "mortal" | "forOthers" | "graceMs">;
 
 export interface Printed {
   readonly status: "printed";
@@ -47,14 +53,11 @@ export async function openCheckout(folder: string, signal: AbortSignal): Promise
   const real = await realpath(folder).catch(() => null);
   if (real === null)
     return lasting(`There is no folder ${folder} here. Correct deploy.checkout, or give the target its host.`);
-  const git = (...args: readonly string[]) => runGit(folder, args, signal);
-  const checkOut = async (commit: string) => {
-    const whole = deadlineOf([], checkOutMs);
-    try {
-      return await runGit(folder, ["checkout", "--quiet", "--detach", commit], whole.signal);
-    } finally {
-      whole.release();
-    }
+  const gitWith: Checkout["gitWith"] = (more, ...args) => runGit(folder, args, signal, more);
+  const git: Checkout["git"] = (...args) => gitWith({}, ...args);
+  const checkOut: Checkout["checkOut"] = (commit, force) => {
+    const how = { mortal: true, forOthers: true, graceMs: checkOutGraceMs } as const;
+    return gitWith(how, "checkout", "--quiet", ...(force ? ["--force"] : []), "--detach", commit);
   };
   const found = await git("rev-parse", "--show-toplevel", "--absolute-git-dir", "HEAD");
   if (found.status === "failed") return found;
@@ -65,7 +68,7 @@ export async function openCheckout(folder: string, signal: AbortSignal): Promise
   const branch = await git("for-each-ref", "--points-at=HEAD", "--format=%(HEAD)%(refname:short)", "refs/heads");
   if (branch.status === "failed") return branch;
   const current = branch.text.split("\n").find((line) => line.startsWith("*"));
-  return { status: "open", folder, gitFolder, head, branch: current?.slice(1) ?? null, git, checkOut };
+  return { status: "open", folder, gitFolder, head, branch: current?.slice(1) ?? null, git, gitWith, checkOut };
 }
 
 /** Whether a text is the whole name of a commit. */
@@ -86,14 +89,28 @@ export async function dirtiness({ git, folder }: Checkout): Promise<Failure | nu
   );
 }
 
-async function runGit(folder: string, args: readonly string[], signal: AbortSignal): Promise<Printed | Failure> {
-  const env = { GIT_OPTIONAL_LOCKS: "0", GIT_TERMINAL_PROMPT: "0", GIT_PAGER: "cat", LC_ALL: "C" };
-  const ended = await runProgram({ program: "git", args: [...quiet, ...args], folder, env, signal, largestBytes });
+async function runGit(
+  folder: string,
+  args: readonly string[],
+  signal: AbortSignal,
+  more: GitOptions,
+): Promise<Printed | Failure> {
+  const env = { GIT_OPTIONAL_LOCKS: "0", GIT_TERMINAL_PROMPT: "0", GIT_PAGER: "cat", LC_ALL: "C", ...more.env };
+  const ended = await runProgram({
+    program: "git",
+    args: [...quiet, ...args],
+    folder,
+    signal,
+    largestBytes,
+    ...more,
+    env,
+  });
   if (signal.aborted) return passing(`Stopped while git worked in ${folder}.`);
   if (ended.unstarted) return lasting(`git cannot be started (${ended.unstarted}). Install it on this host.`);
   if (ended.tooLarge) return lasting(`git ${args[0]} printed more than ${largestBytes / 1_048_576} MiB in ${folder}.`);
   if (ended.code === 0) return { status: "printed", text: ended.output };
-  return lasting(`git ${args[0]} failed in ${folder}: ${lineOf(ended.errors)}`);
+  const how = ended.endedBy ? `was ended by ${ended.endedBy}` : "failed";
+  return lasting(`git ${args[0]} ${how} in ${folder}: ${lineOf(ended.errors)}`);
 }
 
 /** The line that says what went wrong, for people. */

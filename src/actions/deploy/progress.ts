@@ -31,6 +31,8 @@ const progressSchema = z.object({
   digest: z.string(),
   plan: planSchema,
   done: z.array(z.string()),
+  /** The step that was begun and has not ended well, since when by this host's clock; earlier versions did not say. */
+  begun: z.object({ step: z.string(), at: z.number() }).nullable().default(null),
   /** The restart that was begun, as systemd.restart planned it. */
   restarting: z.record(z.string(), z.string().nullable()).nullable(),
   finished: z.boolean(),
@@ -40,7 +42,7 @@ export type Progress = z.output<typeof progressSchema>;
 
 /** Where nothing was done yet. */
 export function begin(plan: RollbackPlan): Progress {
-  return { digest: digestOf(plan), plan, done: [], restarting: null, finished: false };
+  return { digest: digestOf(plan), plan, done: [], begun: null, restarting: null, finished: false };
 }
 
 export function digestOf(plan: RollbackPlan): string {

@@ -6,13 +6,19 @@ import type { DeployTarget } from "../../domain/target.ts";
 import { clearCache } from "../django/clear-cache.ts";
 import { type MigratePlan, migrate } from "../django/migrate.ts";
 import { lasting, passing } from "../failure.ts";
+import { canBeMortal } from "../program.ts";
 import { redact } from "../redact.ts";
 import { systemdRestart } from "../systemd/restart.ts";
 import type { SystemdSettings } from "../systemd/with-unit.ts";
+import { doneInPart, isAnythingLeft, readiness, unfinished } from "./begun.ts";
 import { type Difference, differenceTo, type Version, versionBefore } from "./difference.ts";
-import { type Checkout, deployOf, dirtiness, openCheckout } from "./git.ts";
+import { type Checkout, deployOf, openCheckout } from "./git.ts";
+import type { LeftBehind } from "./interrupted.ts";
 import { begin, digestOf, type Progress, type RollbackPlan, readProgress, writeProgress } from "./progress.ts";
 import { type Going, type Step, stepsOf } from "./steps.ts";
+import { hasBegun, reached, wayBack } from "./way-back.ts";
+
+const shownRequirements = 10;
 
 const input = z.strictObject({
   /** A tag before what is checked out; the nearest that the target's `deploy.tags` selects where left out. */
@@ -48,10 +54,10 @@ async function plan(input: Input, context: ActionContext, settings: SystemdSetti
   if ("status" in deploy) return deploy;
   const checkout = await openCheckout(deploy.checkout, context.signal);
   if (checkout.status === "failed") return checkout;
-  const dirty = await dirtiness(checkout);
-  if (dirty) return dirty;
-  const before = await readProgress(checkout);
-  if (before && !before.finished && before.done.length > 0) return goOn(before, input, deploy);
+  const before = unfinished(await readProgress(checkout));
+  const left = await readiness(checkout, before);
+  if (left.status === "failed") return left;
+  if (before && (await isAnythingLeft(before, left, { checkout, context }))) return goOn(before, input, deploy);
   const version = await versionBefore(checkout, deploy.tags, input.tag);
   if (version.status === "failed") return version;
   const difference = await differenceTo(checkout, version);
@@ -60,20 +66,21 @@ async function plan(input: Input, context: ActionContext, settings: SystemdSetti
 }
 
 /** What was begun is finished before anything else: the same plan, so that who approved it need not be asked again. */
-function goOn({ plan, done }: Progress, input: Input, deploy: DeployTarget): Planned<RollbackPlan> {
+function goOn(before: Progress, input: Input, deploy: DeployTarget): Planned<RollbackPlan> {
+  const { plan, done } = before;
   const strange = notConfigured(plan, deploy);
   if (strange)
-    return lasting(`${strange.reason} A rollback to ${plan.tag} was begun; go back first: ${wayBack(plan, done)}`);
+    return lasting(`${strange.reason} A rollback to ${plan.tag} was begun; go back first: ${wayBack(plan, before)}`);
   if (input.tag !== undefined && input.tag !== plan.tag) {
     return lasting(
-      `A rollback to ${plan.tag} was begun and not finished. Finish it, or go back: ${wayBack(plan, done)}`,
+      `A rollback to ${plan.tag} was begun and not finished. Finish it, or go back: ${wayBack(plan, before)}`,
     );
   }
-  const left = stepsOf(plan).filter(({ id }) => !done.includes(id));
+  const open = stepsOf(plan).filter(({ id }) => !done.includes(id));
   return {
     status: "planned",
     plan,
-    effects: left.map(({ name }) => `go on with the rollback to ${plan.tag}: ${name}`),
+    effects: open.map(({ name }) => `go on with the rollback to ${plan.tag}: ${name}`),
   };
 }
 
@@ -118,6 +125,10 @@ async function planTo(
     if (!deploy.dependencies)
       return lasting(`${names} would change, but the target has no deploy.dependencies to install them by. Add it.`);
     effects.push(`run ${deploy.dependencies.join(" ")}, since ${names} would change`);
+    const lines = difference.requirements;
+    effects.push(...lines.slice(0, shownRequirements).map(shown));
+    const more = lines.length - shownRequirements;
+    if (more > 0) effects.push(`and ${more} more requirements that would change`);
   }
   for (const cache of deploy.caches) {
     const planned = await clearCache.plan({ cache, evenIfShared: false }, context);
@@ -156,17 +167,19 @@ async function apply(plan: RollbackPlan, context: ActionContext, settings: Syste
   if (strange) return strange;
   const checkout = await openCheckout(plan.checkout, context.signal);
   if (checkout.status === "failed") return checkout;
-  const dirty = await dirtiness(checkout);
-  if (dirty) return dirty;
   const before = await readProgress(checkout);
+  const left = await readiness(checkout, unfinished(before));
+  if (left.status === "failed") return left;
   const isOurs = before?.digest === digestOf(plan);
   if (isOurs && before.finished && checkout.head === plan.to) return doneAs(plan);
-  if (!isOurs && checkout.head !== plan.from) {
+  if (!isOurs && (checkout.head !== plan.from || left.status !== "whole")) {
     return lasting(
       `${plan.checkout} is at ${checkout.head.slice(0, 10)} and not where it was planned from. Plan it again.`,
     );
   }
-  return carryOut(plan, isOurs && !before.finished ? before : begin(plan), { checkout, context, settings });
+  if (!(await canBeMortal()))
+    context.log.warn({ checkout: plan.checkout }, "without setpriv, what is started outlives a worker that is killed");
+  return carryOut(plan, isOurs && !before.finished ? before : begin(plan), { checkout, context, settings, left });
 }
 
 /** A stored plan is obeyed only as far as the configuration says the same today. */
@@ -182,8 +195,9 @@ function notConfigured(plan: RollbackPlan, deploy: DeployTarget): Failure | null
 async function carryOut(
   plan: RollbackPlan,
   before: Progress,
-  { checkout, context, settings }: Pick<Around, "checkout" | "context" | "settings">,
+  around: Pick<Around, "checkout" | "context" | "settings"> & { readonly left: LeftBehind },
 ): Promise<Outcome> {
+  const { checkout, context, settings, left } = around;
   let progress = before;
   const keep = async (change: Partial<Progress>) => {
     progress = { ...progress, ...change };
@@ -191,15 +205,22 @@ async function carryOut(
   };
   for (const step of stepsOf(plan)) {
     // Migrations are looked at again as long as the newer code is there: somebody may have put them back.
-    const again = step.id.startsWith("migrations:") && checkout.head === plan.from;
-    if (progress.done.includes(step.id) && !again) continue;
+    const isNewer = checkout.head === plan.from && left.status === "whole";
+    if (progress.done.includes(step.id) && !(step.id.startsWith("migrations:") && isNewer)) continue;
     if (context.signal.aborted) return stopped(plan, progress, step);
-    if (progress.done.length === 0) await keep({});
-    const going: Going = { plan, checkout, context, restart: systemdRestart(settings), progress, keep };
+    const going: Going = { plan, checkout, context, restart: systemdRestart(settings), progress, left, keep };
+    // By the clock that files have their times from.
+    const at = progress.begun?.step === step.id ? progress.begun.at : Date.now();
+    await keep({ begun: { step: step.id, at } });
     const outcome = await step.run(going);
-    if (outcome.status === "unknown") return { ...outcome, reason: `At ${step.name}: ${outcome.reason}` };
-    if (outcome.status === "failed") return failed(outcome, plan, progress, step, context);
-    await keep({ done: [...new Set([...progress.done, step.id])], restarting: null });
+    if (outcome.status === "unknown")
+      return { ...outcome, reason: `At ${step.name}: ${outcome.reason} ${reached(progress)}` };
+    if (outcome.status === "failed") {
+      // A failure that may be tried again says itself that nothing was changed.
+      const isNothing = outcome.retryable && step.id.startsWith("migrations:") && !hasBegun(going.progress);
+      return isNothing ? outcome : failed(outcome, plan, progress, { step, context });
+    }
+    await keep({ done: [...new Set([...progress.done, step.id])], begun: null, restarting: null });
   }
   await keep({ finished: true });
   return doneAs(plan);
@@ -210,40 +231,29 @@ function doneAs({ tag, from, to, migrations }: RollbackPlan): Outcome {
   return { status: "done", result: { tag, from, to, unapplied } };
 }
 
-function stopped(plan: RollbackPlan, { done }: Progress, step: Step): Outcome {
-  if (done.length === 0) return passing(`Stopped before ${plan.checkout} was rolled back.`);
-  return { status: "unknown", reason: `Stopped before ${step.name}. Done: ${done.join(", ")}.` };
+function stopped(plan: RollbackPlan, progress: Progress, step: Step): Outcome {
+  if (!hasBegun(progress)) return passing(`Stopped before ${plan.checkout} was rolled back.`);
+  return { status: "unknown", reason: `Stopped before ${step.name}. ${reached(progress)}` };
 }
 
-function failed(failure: Failure, plan: RollbackPlan, { done }: Progress, step: Step, context: ActionContext): Outcome {
-  // A first step that had begun and was stopped says itself that it is not known how far it came.
-  if (done.length === 0) return failure;
+/** A first step that failed and changed nothing has failed, and no more; otherwise there is a way back, from the middle of a step too. */
+async function failed(
+  failure: Failure,
+  plan: RollbackPlan,
+  progress: Progress,
+  { step, context }: { readonly step: Step; readonly context: ActionContext },
+): Promise<Outcome> {
   if (context.signal.aborted) {
     // Whatever was killed may have done some of its work; each step can be tried again.
-    return { status: "unknown", reason: `Stopped at ${step.name}: ${failure.reason} Done: ${done.join(", ")}.` };
+    return { status: "unknown", reason: `Stopped at ${step.name}: ${failure.reason} ${reached(progress)}` };
   }
+  const inPart = await doneInPart(plan, progress, context);
+  if (inPart === null && progress.done.length === 0) return failure;
+  const now = inPart === null ? { ...progress, begun: null } : progress;
   return lasting(
-    `The rollback to ${plan.tag} stopped at ${step.name}: ${failure.reason} Done: ${done.join(", ")}. ` +
-      `Start it again to go on. The way back: ${wayBack(plan, done)}`,
+    `The rollback to ${plan.tag} stopped at ${step.name}: ${failure.reason} ${reached(now, inPart ?? "")} ` +
+      `Start it again to go on. The way back: ${wayBack(plan, now)}`,
   );
-}
-
-/** What a person does to be where it began. */
-function wayBack(
-  { checkout, branch, from, migrations, dependencies, restart }: RollbackPlan,
-  done: readonly string[],
-): string {
-  const lines = [
-    ...(done.includes("checkout") ? [`git -C ${checkout} checkout ${branch ?? from}`] : []),
-    ...(done.includes("dependencies") && dependencies ? [dependencies.join(" ")] : []),
-    ...migrations
-      .filter(({ app }) => done.includes(`migrations:${app}`))
-      .map(({ app, steps }) =>
-        `manage.py migrate ${app} ${steps.find((step) => step.app === app)?.name ?? ""}`.trimEnd(),
-      ),
-    ...restart.filter((unit) => done.includes(`restart:${unit}`)).map((unit) => `systemctl restart ${unit}`),
-  ];
-  return `${lines.join("; ")}.`;
 }
 
 /** What was begun and can be gone on with counts as not applied: it is planned and applied again, from where it stopped. */

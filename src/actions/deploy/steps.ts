@@ -3,6 +3,7 @@
  * and where that fails nothing else has changed yet.
  */
 
+import { rm } from "node:fs/promises";
 import type { ActionContext, ChangeAction, Outcome } from "../../domain/action.ts";
 import { clearCache } from "../django/clear-cache.ts";
 import { migrate } from "../django/migrate.ts";
@@ -10,6 +11,7 @@ import { lasting, passing } from "../failure.ts";
 import { runProgram } from "../program.ts";
 import type { RestartPlan } from "../systemd/restart.ts";
 import { type Checkout, lineOf } from "./git.ts";
+import type { LeftBehind } from "./interrupted.ts";
 import type { Progress, RollbackPlan } from "./progress.ts";
 
 const largestOutput = 16 * 1024 * 1024;
@@ -21,6 +23,8 @@ export interface Going {
   readonly restart: ChangeAction<{ unit: string }, RestartPlan>;
   /** How far it came before. */
   readonly progress: Progress;
+  /** What an earlier checkout left. */
+  readonly left: LeftBehind;
   /** Keeps how far it came. */
   keep(change: Partial<Progress>): Promise<void>;
 }
@@ -69,9 +73,11 @@ async function unapply(app: string, to: string, { plan, context }: Going): Promi
   return planned.plan.steps.length === 0 ? done : migrate.apply(planned.plan, context);
 }
 
-async function checkOut({ plan, checkout }: Going): Promise<Outcome> {
-  if (checkout.head === plan.to) return done;
-  const result = await checkout.checkOut(plan.to);
+/** What an earlier one left half-way was looked at before: a forced one loses nothing of it. */
+async function checkOut({ plan, checkout, left }: Going): Promise<Outcome> {
+  if (checkout.head === plan.to && left.status === "whole") return done;
+  for (const lock of left.locks) await rm(lock, { force: true });
+  const result = await checkout.checkOut(plan.to, left.status === "half");
   return result.status === "failed" ? result : done;
 }
 
@@ -86,12 +92,19 @@ async function install({ plan, context }: Going): Promise<Outcome> {
     signal,
     largestBytes: largestOutput,
     mortal: true,
+    forOthers: true,
   });
   if (signal.aborted) return passing(`Stopped while ${program} ran.`);
   if (ended.unstarted)
     return lasting(`${program} cannot be started (${ended.unstarted}). Correct deploy.dependencies.`);
   if (ended.code === 0) return done;
-  return lasting(`${program} failed (exit code ${ended.code}): ${lineOf(ended.errors)}`);
+  if (ended.tooLarge) {
+    return lasting(
+      `${program} was ended, since it printed more than ${largestOutput / 1_048_576} MiB. Have it print less (deploy.dependencies).`,
+    );
+  }
+  const how = ended.endedBy ? `ended by ${ended.endedBy}` : `exit code ${ended.code}`;
+  return lasting(`${program} failed (${how}): ${lineOf(ended.errors)}`);
 }
 
 async function empty(cache: string, { context }: Going): Promise<Outcome> {

@@ -90,7 +90,7 @@ services.describe("deploy.rollback of a real Django project", () => {
     expect(outcome).toMatchObject({
       status: "failed",
       reason: expect.stringMatching(
-        /stopped at the cache default: .* Done: migrations:core, checkout\. .* The way back: git -C \S+ checkout main; manage\.py migrate core 0003_ticket_status_priority\.$/,
+        /stopped at the cache default: .* Done: migrations:core, checkout\. Begun: cache:default\. .* The way back: git -C \S+ checkout main; manage\.py migrate core 0003_ticket_status_priority; empty the cache default\.$/,
       ),
     });
     await patient.cache.del("somebody-elses");
@@ -101,5 +101,63 @@ services.describe("deploy.rollback of a real Django project", () => {
     });
     expect(await rollback.apply(plan, contextFor(deployed(patient.target)))).toMatchObject({ status: "done" });
     expect(await rollback.probe?.(plan, contextFor(deployed(patient.target)))).toBe("applied");
+  });
+
+  describe("with two migrations of which the second cannot be taken back just now", () => {
+    const raiseNow = () => join(patient.yt3.folder, "raise-now");
+
+    beforeAll(async () => {
+      await arrange();
+      const migrations = join(patient.yt3.folder, "apps/core/migrations");
+      const text = (after: string, back: string) =>
+        `import os\n\nfrom django.db import migrations\n\n\ndef back(apps, schema_editor):\n    ${back}\n\n\n` +
+        `class Migration(migrations.Migration):\n    dependencies = [("core", "${after}")]\n` +
+        "    operations = [migrations.RunPython(migrations.RunPython.noop, back)]\n";
+      const raises = 'if os.path.exists("raise-now"):\n        raise ValueError("not just now")';
+      await writeFile(join(migrations, "0004_raises.py"), text("0003_ticket_status_priority", raises));
+      await writeFile(join(migrations, "0005_fine.py"), text("0004_raises", "pass"));
+      await repository.commit("two migrations", {}, "v3");
+    });
+    beforeEach(async () => {
+      await arrange();
+      await writeFile(raiseNow(), "");
+    });
+    afterEach(() => rm(raiseNow(), { force: true }));
+
+    const target = () => deployed(patient.target);
+    const plan = async () => {
+      const result = await rollback.plan({ migrations: "unapply", tag: "v2" }, contextFor(target()));
+      if (result.status !== "planned") throw new Error(result.reason);
+      return result.plan;
+    };
+
+    test("it says which is unapplied and how to put it back, and goes on when it is started again", async () => {
+      const made = await plan();
+      expect(await rollback.apply(made, contextFor(target()))).toMatchObject({
+        status: "failed",
+        retryable: false,
+        reason: expect.stringMatching(
+          /^The rollback to v2 stopped at the migrations of core: .* ValueError: not just now Carried out before that, and still so: core\.0005_fine\. Done: nothing\. Begun: migrations:core \(unapplied: core\.0005_fine\)\. Start it again to go on\. The way back: manage\.py migrate core 0005_fine\.$/,
+        ),
+      });
+      expect((await applied()).map((row) => row["name"])).toContain("0004_raises");
+      expect((await applied()).map((row) => row["name"])).not.toContain("0005_fine");
+      expect(await rollback.probe?.(made, contextFor(target()))).toBe("not-applied");
+      expect(await plan()).toEqual(made);
+      await rm(raiseNow());
+      expect(await rollback.apply(made, contextFor(target()))).toMatchObject({ status: "done" });
+      expect((await applied()).map((row) => row["name"])).not.toContain("0004_raises");
+    });
+
+    test("who goes the way back is believed: another tag may be gone to", async () => {
+      expect(await rollback.apply(await plan(), contextFor(target()))).toMatchObject({ status: "failed" });
+      const other = () => rollback.plan({ migrations: "keep", tag: "v1" }, contextFor(target()));
+      expect(await other()).toMatchObject({
+        status: "failed",
+        reason: expect.stringContaining("A rollback to v2 was begun and not finished"),
+      });
+      await patient.yt3.manage("migrate", "core", "0005_fine", "--verbosity=0");
+      expect(await other()).toMatchObject({ status: "planned", plan: { tag: "v1" } });
+    });
   });
 });

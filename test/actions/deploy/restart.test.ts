@@ -57,7 +57,7 @@ systemdService.describe("deploy.rollback with units of a real systemd", () => {
       status: "failed",
       retryable: false,
       reason: expect.stringMatching(
-        /stopped at the restart of no-binary\.service: .* Done: checkout, restart:app\.service\. .* checkout main; systemctl restart app\.service\.$/,
+        /stopped at the restart of no-binary\.service: .* Done: checkout, restart:app\.service\. Begun: restart:no-binary\.service\. .* checkout main; systemctl restart app\.service; systemctl restart no-binary\.service\.$/,
       ),
     });
   });

@@ -1,4 +1,4 @@
-import { chmod, mkdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
+import { chmod, mkdir, readFile, rm, stat, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { RollbackPlan } from "../../../src/actions/deploy/progress.ts";
 import { deployRollback } from "../../../src/actions/deploy/rollback.ts";
@@ -72,6 +72,7 @@ git.describe("deploy.rollback of a checkout", () => {
         `check out v2 (${commits.two.slice(0, 10)}) in ${repository.folder}, 1 commits back from main (${commits.three.slice(0, 10)})`,
         expect.stringMatching(/^take back [0-9a-f]+ third; token=\[redacted\] \$\(id\)$/),
         `run ${installer} -r, since requirements.txt would change`,
+        "requirements.txt: a==2 → a==1",
       ],
     });
     expect(await plan()).toEqual(result);
@@ -173,15 +174,26 @@ git.describe("deploy.rollback of a checkout", () => {
     expect(await probe(made)).toBe("unknown");
   });
 
+  test("what is read of requirements is bounded, and no secret shows", async () => {
+    const many = Array.from({ length: 14 }, (_, index) => `p${index}==2`).join("\n");
+    await repository.commit("many", { "requirements.txt": `${many}\ngit+https://u:hunter2@h/x.git\n` });
+    const result = await plan();
+    const effects = result.status === "planned" ? result.effects.slice(-12) : [];
+    expect(effects[1]).toBe("requirements.txt: not listed → a==2");
+    expect(effects[2]).toBe("requirements.txt: git+https://[redacted]@h/x.git → not listed");
+    expect(effects.at(-1)).toBe("and 6 more requirements that would change");
+  });
+
   test("stops at the first failure with the way back; started again it goes on with the same plan", async () => {
-    await installerThat("echo 'ERROR: no such version; password=hunter2' >&2; exit 3");
+    await installerThat("echo half > half.done; echo 'ERROR: no such version; password=hunter2' >&2; exit 3");
     const made = await planned();
     expect(await apply(made)).toEqual({
       status: "failed",
       retryable: false,
       reason: expect.stringMatching(
         `^The rollback to v2 stopped at the dependencies: ${installer} failed \\(exit code 3\\): ERROR: no such version; password=\\[redacted\\] ` +
-          `Done: checkout\\. Start it again to go on\\. The way back: git -C ${repository.folder} checkout main\\.$`,
+          `Done: checkout\\. Begun: dependencies\\. Start it again to go on\\. ` +
+          `The way back: git -C ${repository.folder} checkout main; ${installer} -r\\.$`,
       ),
     });
     expect(await head()).toBe(commits.two);
@@ -198,6 +210,36 @@ git.describe("deploy.rollback of a checkout", () => {
     });
     expect(await apply(made)).toMatchObject({ status: "done" });
     expect([await head(), await file("installed.done")]).toEqual([commits.two, "a==1"]);
+  });
+
+  test("dependencies that are told of without an end are ended, and that is said", async () => {
+    await installerThat("head -c 17000000 /dev/zero; sleep 300");
+    expect(await apply(await planned())).toMatchObject({
+      status: "failed",
+      reason: expect.stringContaining(`${installer} was ended, since it printed more than 16 MiB.`),
+    });
+  });
+
+  test("what is checked out and installed can be read by others, whatever Paramedic keeps to itself", async () => {
+    await mkdir(join(repository.folder, "gone"));
+    await repository.commit("with a folder", { "gone/app.py": "4" }, "v4");
+    await repository.git("rm", "-r", "--quiet", "gone");
+    await repository.commit("without", { "requirements.txt": "a==3", "app.py": "5" });
+    await installerThat("echo > installed.done");
+    const made = await planned();
+    const before = process.umask(0o077);
+    try {
+      expect(await apply(made)).toMatchObject({ status: "done" });
+      expect(process.umask()).toBe(0o077);
+    } finally {
+      process.umask(before);
+    }
+    const modes = ["app.py", "gone", "gone/app.py", "installed.done"].map(async (name) => {
+      return ((await stat(join(repository.folder, name))).mode & 0o777).toString(8);
+    });
+    expect(await Promise.all(modes)).toEqual(["644", "755", "644", "644"]);
+    const progress = await stat(join(repository.folder, ".git/paramedic-rollback.json"));
+    expect(progress.mode & 0o777).toBe(0o600);
   });
 
   test("who goes the way back is believed: the next rollback begins anew", async () => {
