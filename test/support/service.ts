@@ -20,6 +20,8 @@ export interface ServiceTarget {
   readonly host?: string;
   readonly labels: Readonly<Record<string, readonly string[]>>;
   readonly postgres: { readonly url: string; readonly users: readonly string[]; readonly databases: readonly string[] };
+  /** What approvals must be here. */
+  readonly approvals?: { readonly by?: string; readonly atLeast?: number };
 }
 
 export interface ServiceOptions {
@@ -221,11 +223,16 @@ async function writeConfiguration(
   };
   const targets: Record<string, object> = {};
   const names = new Map<string, string>();
-  for (const [name, { labels, postgres, host }] of Object.entries(options.targets)) {
+  for (const [name, { labels, postgres, host, approvals }] of Object.entries(options.targets)) {
     const variable = names.get(postgres.url) ?? `TARGET_URL_${names.size}`;
     names.set(postgres.url, variable);
     secrets[variable] = postgres.url;
-    targets[name] = { ...(host && { host }), labels, postgres: { ...postgres, url: { env: variable } } };
+    targets[name] = {
+      ...(host && { host }),
+      ...(approvals && { approvals }),
+      labels,
+      postgres: { ...postgres, url: { env: variable } },
+    };
   }
   const configuration = {
     listen: `127.0.0.1:${port}`,
