@@ -38,6 +38,7 @@ export const methods: Readonly<Record<string, Method>> = {
   "bots.info": { scope: "users:read", answer: botsInfo },
   "chat.postMessage": { scope: "chat:write", answer: postMessage },
   "chat.update": { scope: "chat:write", answer: update },
+  "chat.getPermalink": { scope: null, answer: getPermalink },
   "chat.postEphemeral": { scope: "chat:write", answer: postEphemeral },
   "conversations.info": { scope: "channels:read", answer: conversationsInfo },
   "users.info": { scope: "users:read", answer: usersInfo },
@@ -122,6 +123,15 @@ export function edit(message: SlackMessage, text: string, blocks: readonly Field
   message.text = text;
   message.blocks = blocks;
   message.edits += 1;
+}
+
+function getPermalink(workspace: Workspace, args: Fields): Fields {
+  const channel = workspace.channels.get(String(args["channel"] ?? ""));
+  if (!channel) return refused("channel_not_found");
+  const message = messageOf(workspace, channel.id, String(args["message_ts"] ?? ""));
+  if (!message) return refused("message_not_found");
+  const permalink = `https://paramedic-test.slack.com/archives/${channel.id}/p${message.ts.replace(".", "")}`;
+  return { ok: true, channel: channel.id, permalink };
 }
 
 function postEphemeral(workspace: Workspace, args: Fields): Fields {

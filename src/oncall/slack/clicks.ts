@@ -3,28 +3,26 @@
  * click whose process stopped in between is handled by whichever process finds it.
  */
 
-import { setTimeout as sleep } from "node:timers/promises";
 import { type Approval, whyNotCounted } from "../../domain/approval.ts";
 import type { JsonObject } from "../../domain/json.ts";
 import { type Click, keptClick, type Origin, type Pressed, whoOf } from "./click.ts";
 import { declineModal } from "./decline-modal.ts";
 import { code } from "./escape.ts";
 import {
-  mayComeToStand,
   notCounted,
   type Objection,
   objectionToApprover,
   objectionToOrigin,
-  objectionToPlace,
   objectionToRole,
   objectionToSecond,
   orCommandLine,
 } from "./objections.ts";
+import { createObjectionToMessage } from "./own-message.ts";
 import type { OwnTeam } from "./own-team.ts";
 import type { Reply } from "./reply.ts";
 import { tellCounted, tellDecided, tellRefused } from "./tell-answer.ts";
 import type { WebCall } from "./web-call.ts";
-import type { RecordPlace, SlackWorld } from "./world.ts";
+import type { SlackWorld } from "./world.ts";
 
 type AnswerClick = Extract<Click, { readonly kind: "approve" | "decline" }>;
 type AskClick = Extract<Click, { readonly kind: "ask-to-decline" }>;
@@ -50,7 +48,6 @@ const sweepLeaseMs = 60_000;
 const placeWaitMs = 8_000;
 /** The same where a window is to be opened, which Slack allows for 3 seconds. */
 const placeWaitForWindowMs = 1_000;
-const placePauseMs = 500;
 /** From then on other processes may have swept up what this one has in hand. */
 const aloneForMs = 9_000;
 
@@ -62,6 +59,7 @@ export function createClicks(parts: {
 }): Clicks {
   const { world, call, ownTeam, reply } = parts;
   const { log } = world;
+  const objectionToMessage = createObjectionToMessage(world, call);
   /** Those that this process has in hand, so that its own sweep leaves them alone. */
   const inHand = new Set<string>();
 
@@ -81,22 +79,6 @@ export function createClicks(parts: {
     await say(from, objection.said, signal);
   }
 
-  /** Where the run's message stands. That is stored when Slack has answered the post, and people click before it has. */
-  async function placeOf(
-    { from }: AnswerClick | AskClick,
-    approval: Approval,
-    waitMs: number,
-    signal: AbortSignal,
-  ): Promise<RecordPlace | null | "not-known-yet"> {
-    const beganAt = performance.now();
-    for (;;) {
-      const place = await world.recordPlace(approval.runId);
-      if (approval.state !== "pending" || !mayComeToStand(place, from)) return place;
-      if (performance.now() - beganAt >= waitMs) return "not-known-yet";
-      await sleep(placePauseMs, undefined, { signal });
-    }
-  }
-
   async function objectionTo(
     click: AnswerClick | AskClick,
     approval: Approval,
@@ -108,9 +90,7 @@ export function createClicks(parts: {
       return { reason: "named another run", said: tellRefused({ kind: "not-found" }, world.whoIsWho) };
     const origin = await objectionToOrigin(ownTeam, from);
     if (origin) return origin;
-    const place = await placeOf(click, approval, waitMs, signal);
-    if (place === "not-known-yet") return place;
-    const elsewhere = objectionToPlace(place, from, approval.runId);
+    const elsewhere = await objectionToMessage(from, approval, waitMs, signal);
     if (elsewhere) return elsewhere;
     return objectionToApprover(world, await world.people.find(from.user, { fresh }, signal), approval.approvers);
   }

@@ -42,7 +42,10 @@ export interface SlackDoors {
   sweep(signal: AbortSignal): Promise<void>;
 }
 
-/** Slack shows a failure after 3 s; the store may be slower than this, and the click is then handled all the same. */
+/**
+ * The answer says that the click is stored, so it comes as soon as that is done. Slack shows a failure after 3 s; a store
+ * that is slower than this is not waited for, and the click is then handled all the same.
+ */
 const acknowledgeAfterMs = 700;
 const lastClicksMs = 2_000;
 

@@ -1,4 +1,4 @@
-/** Why a click or a command of somebody does not count: they are from elsewhere, the message is not the run's, or they may not. */
+/** Why a click or a command of somebody does not count: they are from elsewhere, or they may not. */
 
 import { whyNotApprover } from "../../domain/approver.ts";
 import { isAllowed, type Role } from "../../domain/role.ts";
@@ -7,7 +7,7 @@ import { code, escaped, person } from "./escape.ts";
 import { type OwnTeam, whyOutsider } from "./own-team.ts";
 import type { Found } from "./people.ts";
 import { whoHas, whoMay } from "./who-may.ts";
-import type { RecordPlace, SlackWorld, WhoIsWho } from "./world.ts";
+import type { SlackWorld, WhoIsWho } from "./world.ts";
 
 export interface Objection {
   /** For the run's history: the end of a sentence that begins with the person's name. */
@@ -30,30 +30,6 @@ export async function objectionToOrigin(ownTeam: OwnTeam, from: Origin): Promise
   const why = whyOutsider(from, own);
   if (why === null) return null;
   return { reason: why, said: `${notCounted} Only people of the workspace that Paramedic belongs to may do this.` };
-}
-
-/** Objects to buttons that are not on the message of the run that they name, as it stands now. */
-export function objectionToPlace(place: RecordPlace | null, from: Origin, run: string): Objection | null {
-  const shown = `The message that counts is the newest one about this run; ${orCommandLine(run)}.`;
-  if (place === null) {
-    return { reason: "pressed a button of a message that is not known to stand", said: `${notCounted} ${shown}` };
-  }
-  if (place.appId && from.app !== place.appId) {
-    return { reason: `came by another Slack app (${from.app ?? "without a name"})`, said: `${notCounted} ${shown}` };
-  }
-  if (from.channel === place.channel && from.ts === place.ts) return null;
-  return {
-    reason: `pressed a button of another message (${from.channel ?? "no channel"}, ${from.ts ?? "no message"})`,
-    said: `${notCounted} ${shown}`,
-  };
-}
-
-/** Whether somebody has pressed a button of a message that is perhaps the run's newest, which is being posted. */
-export function mayComeToStand(place: RecordPlace | null, { app, channel, ts }: Origin): boolean {
-  if (place === null) return true;
-  if (place.appId && app !== place.appId) return false;
-  // Slack's times of messages have as many digits each.
-  return channel === place.channel && ts !== null && ts > place.ts;
 }
 
 /** Objects to people who may not approve what asks for all of `sets`. */

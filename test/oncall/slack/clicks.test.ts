@@ -286,7 +286,7 @@ test("the same where the message takes the place of one that was deleted", async
   expect((await house.events(run)).map(({ type }) => type)).not.toContain("answer-refused");
 });
 
-test("a message of which Slack never says that it stands decides nothing, and a click on it is looked at again", async () => {
+test("a message of which Slack never says that it stands decides nothing, and whoever clicked it is shown the one that counts", async () => {
   house.slack.fail("chat.postMessage", "answer-lost");
   const { run, approval, message } = await house.ask({ untilPlaced: false });
   await house.slack.click({ message, actionId: approveId, user: "U0LEAD" });
@@ -298,10 +298,11 @@ test("a message of which Slack never says that it stands decides nothing, and a 
   expect(await unhandled()).toHaveLength(1);
   expect((await house.approval(approval)).state).toBe("pending");
   house.slack.fail("chat.postMessage", null);
-  await until(() => createOutbox(house.store.database).recordPlace(run), { timeoutMs: 15_000 });
+  const counts = await until(() => createOutbox(house.store.database).recordPlace(run), { timeoutMs: 15_000 });
   await leftBehind();
   await house.doors.sweep(new AbortController().signal);
-  await house.untilTold("U0LEAD", "The message that counts is the newest one");
+  const where = `https://paramedic-test.slack.com/archives/C0OPS/p${String(counts["ts"]).replace(".", "")}`;
+  await house.untilTold("U0LEAD", `<${where}|The message that counts> is the newest one about this run`);
   expect((await house.approval(approval)).state).toBe("pending");
   expect(await unhandled()).toEqual([]);
 });

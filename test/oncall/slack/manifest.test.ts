@@ -14,6 +14,7 @@ const [http, socket] = manifests;
 /** What each method of the Web API needs, as its page at docs.slack.dev says; null: any token will do. */
 const scopeOf: Readonly<Record<string, string | null>> = {
   "auth.test": null,
+  "chat.getPermalink": null,
   "chat.postEphemeral": "chat:write",
   "chat.postMessage": "chat:write",
   "chat.update": "chat:write",
