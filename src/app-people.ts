@@ -47,6 +47,7 @@ import { createRecoveries } from "./store/recoveries.ts";
 import { createRefusals } from "./store/refusals.ts";
 import type { Switches } from "./store/switches.ts";
 import { createUnasked } from "./store/unasked.ts";
+import { createUntold } from "./store/untold.ts";
 import type { Metrics } from "./telemetry/metrics.ts";
 
 /** How long what Slack said about somebody's groups is used where it decides nothing for good. */
@@ -309,19 +310,16 @@ export function startTelling(parts: TellingParts): Telling {
 const stuckBeyondHostWaitMs = 120_000;
 
 function beat(heartbeat: NonNullable<Config["heartbeat"]>, parts: TellingParts): { stop(): Promise<void> } {
-  const { config, database, due, outbox, log } = parts;
+  const { config, database, due, log } = parts;
+  const untold = createUntold(database);
   return startHeartbeat({
     url: heartbeat.url.reveal(),
     everyMs: heartbeat.everyMs,
     stuckAfterMs: config.worker.hostWaitMs + stuckBeyondHostWaitMs,
     turns: createHeartbeatTurns(database),
     vitals: async () => {
-      const [oldestDueSeconds, troubles, oldestMessageSeconds] = await Promise.all([
-        due.oldestSeconds(),
-        outbox.troubles(),
-        outbox.oldestDueSeconds(),
-      ]);
-      return { oldestDueSeconds, ...troubles, oldestMessageSeconds };
+      const [oldestDueSeconds, { dead, failing, oldestSeconds }] = await Promise.all([due.oldestSeconds(), untold()]);
+      return { oldestDueSeconds, dead, failing, oldestMessageSeconds: oldestSeconds };
     },
     log,
   });

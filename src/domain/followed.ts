@@ -22,6 +22,8 @@ export type Followed =
       readonly retryable: boolean;
       /** How long the other side asks to be left alone. */
       readonly retryAfterMs?: number;
+      /** The other side is well, and takes no more for the moment: this is no trouble, it only takes longer. */
+      readonly throttled?: boolean;
       readonly place: JsonObject | null;
       readonly shownSeq: number;
     };

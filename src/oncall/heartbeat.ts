@@ -10,10 +10,10 @@ import { callJson } from "./json-call.ts";
 export interface Vitals {
   /** For how many seconds the oldest due run has waited for a worker; 0: none waits. */
   readonly oldestDueSeconds: number;
-  /** Messages to people that were given up, and those that have failed and are tried again. */
+  /** Escalations that were given up, and those that cannot be told for some time; of those that have reached nobody. */
   readonly dead: number;
   readonly failing: number;
-  /** For how many seconds the oldest message that is due has waited to be delivered; 0: none waits. */
+  /** For how many seconds the oldest due message of these has waited to be delivered; 0: none waits. */
   readonly oldestMessageSeconds: number;
 }
 
@@ -84,12 +84,15 @@ export function startHeartbeat(options: HeartbeatOptions): Pick<Rounds, "stop"> 
   });
 }
 
-/** Why people should look at Paramedic itself; null: it is well. That it is paused is no reason: people wanted that. */
+/**
+ * Why people should look at Paramedic itself; null: it is well. That it is paused is no reason, since people wanted that,
+ * and neither is a message that fails while somebody was told of its run: readiness and the metric have it.
+ */
 export function whyUnwell(vitals: Vitals, stuckAfterMs: number): string | null {
   if (vitals.oldestDueSeconds * 1_000 > stuckAfterMs) return "runs are due and nobody drives them";
-  if (vitals.dead > 0) return "messages to people were given up";
-  if (vitals.failing > 0) return "messages to people cannot be delivered";
-  return vitals.oldestMessageSeconds > messagesLateAfterSeconds ? "messages to people are not delivered" : null;
+  if (vitals.dead > 0) return "what people must look at was given up, and nobody was told";
+  if (vitals.failing > 0) return "what people must look at cannot be delivered";
+  return vitals.oldestMessageSeconds > messagesLateAfterSeconds ? "what people must look at is not delivered" : null;
 }
 
 /** Calls once; why it was not heard, without the address and without what was answered, which may repeat it. */

@@ -83,7 +83,9 @@ export function createPagerDuty(options: {
       if (answer.kind === "stopped") return failed("Stopped while waiting for PagerDuty.", true);
       return judge(answer.value.status, answer.value.data, key);
     } catch (error) {
-      if (requests > 1) return failed("PagerDuty takes no more events for the moment (429).", true);
+      if (requests > 1) {
+        return { ...failed("PagerDuty takes no more events for the moment (429).", true), throttled: true };
+      }
       return failed(`PagerDuty cannot be reached: ${causeOf(error)}.`, true);
     }
   }
@@ -139,6 +141,6 @@ function hostOf(server: string): string {
   );
 }
 
-function failed(reason: string, retryable: boolean): Delivered {
-  return { ok: false, reason, retryable };
+function failed(reason: string, retryable: boolean) {
+  return { ok: false, reason, retryable } as const;
 }

@@ -131,6 +131,8 @@ export type Delivered =
       readonly reason: string;
       readonly retryable: boolean;
       readonly retryAfterMs?: number;
+      /** The other side is well, and takes no more for the moment. */
+      readonly throttled?: boolean;
       /** Which of several recipients have it all the same. */
       readonly reached?: readonly string[];
     };

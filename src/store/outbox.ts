@@ -69,8 +69,6 @@ export interface Outbox {
    * escalations whose policy no worker knows, and those that are due and nobody looks at.
    */
   troubles(): Promise<{ readonly dead: number; readonly failing: number }>;
-  /** For how many seconds the oldest message that is due has waited to be delivered; 0: none waits. */
-  oldestDueSeconds(): Promise<number>;
 }
 
 export function createOutbox(database: Database): Outbox {
@@ -116,13 +114,6 @@ export function createOutbox(database: Database): Outbox {
       const { rows } = await people.query<{ dead: number; failing: number }>(troublesSql);
       return rows[0] ?? { dead: 0, failing: 0 };
     },
-    oldestDueSeconds: async () => {
-      const { rows } = await people.query<{ seconds: number | null }>(
-        `SELECT extract(epoch FROM now() - min(due_at))::float8 AS seconds FROM paramedic.outbox
-         WHERE state IN ('waiting', 'following') AND due_at < now()`,
-      );
-      return rows[0]?.seconds ?? 0;
-    },
   };
 }
 
@@ -153,7 +144,7 @@ async function fail(
   message: OutboxMessage,
   followed: Extract<Followed, { ok: false }>,
 ): Promise<Settled> {
-  const { place, shownSeq, reason, retryable, retryAfterMs = 0 } = followed;
+  const { place, shownSeq, reason, retryable, retryAfterMs = 0, throttled = false } = followed;
   await client.query("SELECT FROM paramedic.runs WHERE id = $1 FOR NO KEY UPDATE", [message.runId]);
   // An acknowledgement holds the run too: it comes before this and is seen, or after and withdraws the message.
   if (shownSeq === 0 && (await isAcknowledged(client, message))) return withdraw(client, message, reason);
@@ -162,7 +153,7 @@ async function fail(
   const state = nextState(delay !== undefined, wasTold, retryable);
   const { rowCount } = await client.query(
     `UPDATE paramedic.outbox
-     SET state = $3, taken = 0, place = $4, shown_seq = $5, lease_until = NULL, last_error = $6,
+     SET state = $3, taken = 0, place = $4, shown_seq = $5, lease_until = NULL, last_error = $6, throttled = $8,
          due_at = CASE WHEN $7::float8 IS NOT NULL THEN now() + make_interval(secs => $7) END,
          settled_at = CASE WHEN $7::float8 IS NULL THEN now() END
      WHERE id = $1 AND fence = $2 AND state IN ('waiting', 'following')`,
@@ -174,6 +165,7 @@ async function fail(
       shownSeq,
       reason,
       delay === undefined ? null : Math.max(delay, retryAfterMs) / 1000,
+      throttled,
     ],
   );
   if (!rowCount) return "lost";
@@ -259,7 +251,7 @@ interface TakenRow extends Omit<OutboxMessage, "runId" | "shownSeq"> {
 const isRecent = "settled_at > now() - interval '7 days'";
 
 /** An escalation that was given up since no worker knew its policy, and that still concerns somebody. */
-const isGivenUp = `e.due_at IS NULL AND e.unknown_since > now() - interval '7 days'
+export const isGivenUp = `e.due_at IS NULL AND e.unknown_since > now() - interval '7 days'
   AND e.acknowledged_at IS NULL AND e.recovered_at IS NULL AND NOT ${isOver}`;
 
 const troublesSql = `

@@ -13,8 +13,8 @@ test.each<[string, Partial<Vitals>, string | null]>([
   ["nothing is wrong", {}, null],
   ["a run is due, and not for long", { oldestDueSeconds: 239 }, null],
   ["a run is due for too long", { oldestDueSeconds: 241 }, "runs are due"],
-  ["a message was given up", { dead: 1 }, "given up"],
-  ["a message failed and is tried again", { failing: 1 }, "cannot be delivered"],
+  ["what reached nobody was given up", { dead: 1 }, "given up"],
+  ["what reached nobody fails", { failing: 1 }, "cannot be delivered"],
   ["a message waits in a flood", { oldestMessageSeconds: 119 }, null],
   ["nobody delivers what is due", { oldestMessageSeconds: 121 }, "not delivered"],
 ])("%s", (_case, vitals, expected) => {
@@ -80,7 +80,7 @@ describe("started", () => {
       async () => (await store.sql("SELECT FROM paramedic.heartbeat WHERE sent_at IS NOT NULL")).length === 0,
     );
     vitals = { ...well, dead: 1 };
-    await said("were given up");
+    await said("was given up");
     vitals = new Error("no store");
     await said("the store cannot be used");
     expect(outside.calls).toEqual([]);

@@ -113,7 +113,12 @@ test.each<[PagerDutyFailure, boolean, string]>([
   async (mode, retryable, reason) => {
     double.fail(mode);
     const begin = performance.now();
-    expect(failure(await pagerDuty().deliver(noticeOf(), key, never))).toEqual({ ok: false, reason, retryable });
+    expect(failure(await pagerDuty().deliver(noticeOf(), key, never))).toEqual({
+      ok: false,
+      reason,
+      retryable,
+      ...(mode === 429 ? { throttled: true } : {}),
+    });
     expect(performance.now() - begin).toBeLessThan(4_000);
     // Long enough for a retry of pdjs, which comes a millisecond later.
     await sleep(50);

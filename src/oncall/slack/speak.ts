@@ -91,12 +91,13 @@ export function digestOf(saying: Saying): string {
 
 /** A failure of Slack as one of the way, with what is kept; `retryable` decides, whatever Slack thinks. */
 export function unfollowed(
-  { reason, retryAfterMs }: Refused,
+  { error, reason, retryAfterMs }: Refused,
   retryable: boolean,
   { place, shownSeq }: { readonly place: JsonObject | null; readonly shownSeq: number },
 ): Followed {
   const wait = retryAfterMs === undefined ? {} : { retryAfterMs };
-  return { ok: false, reason, retryable, ...wait, place, shownSeq };
+  const throttled = error === "ratelimited" ? { throttled: true } : {};
+  return { ok: false, reason, retryable, ...wait, ...throttled, place, shownSeq };
 }
 
 /** Where a message stands, from what was kept; null: nothing was posted. */

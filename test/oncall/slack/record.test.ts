@@ -256,7 +256,13 @@ describe("a run that asks again", () => {
     const asked = await tell(story(...question));
     slack.fail("chat.postMessage", { retryAfter: 7 }, 1);
     const failed = await tell(story(...again), asked);
-    expect(failed).toMatchObject({ ok: false, retryable: true, retryAfterMs: 7_000, place: { asked: "a1" } });
+    expect(failed).toMatchObject({
+      ok: false,
+      retryable: true,
+      retryAfterMs: 7_000,
+      throttled: true,
+      place: { asked: "a1" },
+    });
     const mended = await tell(story(...again), failed);
     expect(mended).toMatchObject({ ok: true, place: { asked: "a2" } });
     expect(slack.calls("chat.update")).toHaveLength(1);
