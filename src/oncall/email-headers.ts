@@ -98,6 +98,7 @@ function standing(notice: Notice): string {
     "approval-unasked": "waits for approval",
     "handed-over": outcome ?? "handed over",
     acknowledged: "acknowledged",
+    decided: "decided",
     recovered: "recovered",
   };
   return words[kind];

@@ -107,6 +107,8 @@ function opening({ kind, outcome, startsAt }: Notice): string {
       return "A change waits for approval and could not be asked for in Slack. Unless somebody approves it, it is not made.";
     case "acknowledged":
       return "Somebody has what you were told of.";
+    case "decided":
+      return "The change that you were told of does not wait for approval any more.";
     case "recovered":
       return "What you were told of is over.";
     case "handed-over":
@@ -119,7 +121,7 @@ function opening({ kind, outcome, startsAt }: Notice): string {
 }
 
 function toldTo({ kind, policy, level, levels }: Notice): string | null {
-  if (kind === "recovered" || kind === "acknowledged") return null;
+  if (kind === "recovered" || kind === "decided" || kind === "acknowledged") return null;
   if (kind === "firing") return `the contact '${policy}' of the playbook`;
   return `level ${level} of ${levels} of the policy '${policy}'`;
 }

@@ -1,14 +1,19 @@
 /** For ways that tell in separate messages: the notice itself, and later, once each, that somebody has it and that it is over. */
 
 import type { JsonObject } from "../domain/json.ts";
-import { furtherNotice, noticeOf } from "./notice.ts";
-import { openQuestionOf } from "./question.ts";
+import { type FurtherKind, furtherNotice, noticeOf } from "./notice.ts";
+import { isStillAsked } from "./question.ts";
 import type { Deliver, Follow, Message, Notice, OtherPage, Subject } from "./way.ts";
 
 /** What a way says after the notice itself. */
 export interface Tells {
   readonly acknowledged: boolean;
   readonly recovered: boolean;
+  /**
+   * That a change waits for approval no more. A way that says so keeps that question apart from what else is told of the
+   * run: it folds into nothing, and is over once it is decided. Left out: no.
+   */
+  readonly decided?: boolean;
 }
 
 export interface NoticeWay<To extends string | readonly string[]> {
@@ -48,9 +53,15 @@ export function followNotice<To extends string | readonly string[]>(way: NoticeW
     const first = noticeOf(message, subject, levels(message));
     // Some have the notice and the others need it no more: all may hear that it is over.
     const { sent, reached } = isNew && subject.recovered ? { sent: [first.kind], reached: [] } : before;
-    const [notice, ...later] = stillToTell(first, subject, sent, way);
+    const [notice, ...later] = stillToTell(message, first, subject, sent, way);
     if (!notice) {
-      return { ok: true, place: message.place, shownSeq: last, told: null, done: isDone(subject, sent, tells) };
+      return {
+        ok: true,
+        place: message.place,
+        shownSeq: last,
+        told: null,
+        done: isDone(message, subject, sent, tells),
+      };
     }
     const rest = without(to, reached);
     const answer = rest.length > 0 ? await deliver(notice, rest, signal) : ({ ok: true } as const);
@@ -65,7 +76,7 @@ export function followNotice<To extends string | readonly string[]>(way: NoticeW
       // Whatever is told later has its cause in the history, so that there are two events at least.
       shownSeq: later.length > 0 ? Math.max(last - 1, 1) : last,
       told: isNew ? told : null,
-      done: later.length === 0 && isDone(subject, now, tells),
+      done: later.length === 0 && isDone(message, subject, now, tells),
     };
   };
 }
@@ -74,26 +85,37 @@ function isOver(message: Message, subject: Subject): boolean {
   // A contact hears of the run whatever becomes of it; a page would wake somebody.
   if (message.topic === "notify" && message.way !== "pagerduty") return false;
   if (subject.recovered) return true;
-  return message.topic === "approval-unasked" && openQuestionOf(subject.story) === null;
+  return message.topic === "approval-unasked" && !isStillAsked(message, subject);
 }
 
 function stillToTell(
+  message: Message,
   first: Notice,
   subject: Subject,
   sent: readonly string[],
   { tells, shared }: Pick<NoticeWay<string>, "tells" | "shared">,
 ): readonly Notice[] {
   const notices = sent.length === 0 ? [first] : [];
-  const kind = furtherKind(subject, shared?.(subject) ?? []);
+  const kind = isApart(message, tells) ? ofQuestion(message, subject) : furtherKind(subject, shared?.(subject) ?? []);
   if (kind === null || sent.includes(kind) || !tells[kind]) return notices;
   return [...notices, furtherNotice(first, kind, subject)];
+}
+
+/** Whether it is a question that the way keeps apart. */
+function isApart({ topic }: Message, { decided = false }: Tells): boolean {
+  return topic === "approval-unasked" && decided;
+}
+
+function ofQuestion(message: Message, subject: Subject): FurtherKind | null {
+  if (!isStillAsked(message, subject)) return "decided";
+  return subject.acknowledgedBy !== null ? "acknowledged" : null;
 }
 
 /** What there is to say of how it stands; null: nothing, or others are open with it of which it is not so. */
 function furtherKind(
   { recovered, acknowledgedBy }: Subject,
   others: readonly Pick<OtherPage, "acknowledged">[],
-): "recovered" | "acknowledged" | null {
+): FurtherKind | null {
   if (recovered && others.length === 0) return "recovered";
   // What is left is in the hands of those who have it.
   const isTaken = recovered || acknowledgedBy !== null;
@@ -101,7 +123,8 @@ function furtherKind(
 }
 
 /** Only what was handed over can be acknowledged, or recover after the run's end. */
-function isDone(subject: Subject, sent: readonly string[], tells: Tells): boolean {
+function isDone(message: Message, subject: Subject, sent: readonly string[], tells: Tells): boolean {
+  if (isApart(message, tells)) return sent.includes("decided");
   if (subject.recovered) return true;
   if (subject.ended && !subject.story.some(({ type }) => type === "escalated")) return true;
   return !tells.recovered && (!tells.acknowledged || sent.includes("acknowledged"));

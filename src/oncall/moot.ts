@@ -1,6 +1,6 @@
 /** Whether something that nobody was told yet still has to be told: nobody is woken for what is over. */
 
-import { openQuestionOf } from "./question.ts";
+import { isStillAsked } from "./question.ts";
 import type { Message, Subject } from "./way.ts";
 
 /** Why the message need not be told any more; null: it does, or it was told already and is only brought up to date. */
@@ -12,8 +12,7 @@ export function whyMoot(message: Message, subject: Subject): string | null {
     case "approval-unasked":
       if (subject.acknowledgedBy !== null) return `${subject.acknowledgedBy} has it`;
       if (subject.recovered) return "it is over";
-      if (message.topic === "approval-unasked" && openQuestionOf(subject.story) === null)
-        return "the approval is decided";
+      if (message.topic === "approval-unasked" && !isStillAsked(message, subject)) return "the approval is decided";
       return message.topic === "held" && subject.ended !== null ? "the run has ended" : null;
     case "notify":
     case "record":

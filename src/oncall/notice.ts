@@ -95,14 +95,18 @@ export function noticeOf(message: Message, subject: Subject, levels: number): No
   };
 }
 
+/** What there may be to say after the notice itself. */
+export type FurtherKind = "acknowledged" | "decided" | "recovered";
+
 /** What is said afterwards to those who were told `first`. */
-export function furtherNotice(first: Notice, kind: "acknowledged" | "recovered", subject: Subject): Notice {
-  const recovered = subject.story.findLast((event) => event.type === "recovered");
-  const reason =
-    kind === "recovered"
-      ? (recovered?.reason ?? subject.ended?.reason ?? "it is over")
-      : `${subject.acknowledgedBy ?? "somebody"} has it`;
-  return { ...first, kind, reason, actions: [] };
+export function furtherNotice(first: Notice, kind: FurtherKind, subject: Subject): Notice {
+  return { ...first, kind, reason: furtherReason(kind, subject), actions: [] };
+}
+
+function furtherReason(kind: FurtherKind, { story, ended, acknowledgedBy }: Subject): string {
+  if (kind === "acknowledged") return `${acknowledgedBy ?? "somebody"} has it`;
+  if (kind === "decided") return "it does not wait for approval any more";
+  return story.findLast((event) => event.type === "recovered")?.reason ?? ended?.reason ?? "it is over";
 }
 
 function kindOf(topic: Topic): Notice["kind"] {

@@ -74,8 +74,8 @@ export interface ChangeBody {
 
 /** The event for a notice: it triggers, acknowledges what somebody has, resolves what has recovered. At most 512 KB. */
 export function eventBody(notice: Notice, routingKey: string, severities: SeverityTable): TriggerBody | FurtherBody {
-  const address = { routing_key: routingKey, dedup_key: dedupKey(notice.episodeKey) };
-  if (notice.kind === "recovered") return { ...address, event_action: "resolve" };
+  const address = { routing_key: routingKey, dedup_key: dedupKey(keyOf(notice)) };
+  if (notice.kind === "recovered" || notice.kind === "decided") return { ...address, event_action: "resolve" };
   if (notice.kind === "acknowledged") return { ...address, event_action: "acknowledge" };
   const { labels, annotations, target, startsAt } = notice;
   const alert = labels["alertname"] ?? notice.playbook;
@@ -114,6 +114,11 @@ export function changeBody(change: AppliedChange, routingKey: string): ChangeBod
     },
     links: links(change.url),
   };
+}
+
+/** A question has a key of its own; all else that is told of one episode has the episode's. */
+function keyOf({ topic, about, episodeKey }: Notice): string {
+  return topic === "approval-unasked" ? `${episodeKey}:question:${about}` : episodeKey;
 }
 
 /** The key that folds what is told of one episode; a key too long for PagerDuty is replaced by its hash. */

@@ -12,8 +12,11 @@ import { type AppliedChange, changeBody, defaultSeverities, eventBody, type Seve
 import type { Deliver, Delivered } from "./way.ts";
 import { within } from "./within.ts";
 
-/** An alert at PagerDuty is open to everybody who looks, so it follows what becomes of the run. */
-export const pagerDutyTells: Tells = { acknowledged: true, recovered: true };
+/**
+ * An alert at PagerDuty is open to everybody who looks, so it follows what becomes of the run. A question is an alert of its
+ * own: PagerDuty notifies nobody of what is added to one that is open, and the run may fail after somebody has decided.
+ */
+export const pagerDutyTells: Tells = { acknowledged: true, recovered: true, decided: true };
 
 const deadlineMs = 10_000;
 const largestAnswerBytes = 64 * 1024;

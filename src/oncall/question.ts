@@ -1,7 +1,7 @@
 /** The questions that a run has asked of people, folded from its history: what was asked, who answered, how it stands. */
 
 import type { AskReason } from "../domain/event.ts";
-import type { Subject } from "./way.ts";
+import type { Message, Subject } from "./way.ts";
 
 export interface Answer {
   readonly by: string;
@@ -65,6 +65,12 @@ export function lastQuestion({ story }: Pick<Subject, "story">): Question | null
 
 function closed(question: Question, state: "expired" | "withdrawn", at: string, reason: string | null): Question {
   return { ...question, state, closed: { at, reason } };
+}
+
+/** Whether the question that a message of the topic `approval-unasked` is about still waits for an answer. */
+export function isStillAsked({ about }: Pick<Message, "about">, { story }: Pick<Subject, "story">): boolean {
+  const open = openQuestionOf(story);
+  return open !== null && (about === "" || about === open.approval);
 }
 
 /** The question that waits for an answer at this moment; null: none does. */

@@ -12,5 +12,7 @@ export function createSharedPages(
     const configured = topic === "notify" ? contacts.get(policy) : policies.get(policy)?.[level];
     return configured?.pagerduty?.reveal() ?? null;
   };
-  return (routingKey, { otherPages }) => otherPages.filter((page) => keyOf(page) === routingKey);
+  return (routingKey, { otherPages }) =>
+    // A question is a page of its own.
+    otherPages.filter((page) => page.topic !== "approval-unasked" && keyOf(page) === routingKey);
 }

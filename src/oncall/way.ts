@@ -86,9 +86,10 @@ export interface Notice {
   /**
    * `firing`: an alert fires and its playbook runs. `held`: the playbook has not fixed it in time and goes on.
    * `approval-unasked`: a change waits for approval, and could not be asked for in Slack. `handed-over`: the run could
-   * not heal its target. `acknowledged`: somebody has what was told. `recovered`: what was told is over.
+   * not heal its target. `acknowledged`: somebody has what was told. `decided`: the change that waited does so no more.
+   * `recovered`: what was told is over.
    */
-  readonly kind: "firing" | "held" | "approval-unasked" | "handed-over" | "acknowledged" | "recovered";
+  readonly kind: "firing" | "held" | "approval-unasked" | "handed-over" | "acknowledged" | "decided" | "recovered";
   /** What was told in the first place, to which what is said afterwards belongs. */
   readonly topic: Topic;
   /** What exactly that is about, where the topic alone does not say: the approval that waits. */

@@ -49,6 +49,11 @@ export interface PagerDutyDouble {
   readonly requests: readonly PagerDutyRequest[];
   /** The open alerts of a routing key: dedup keys and severities. */
   open(routingKey: string): ReadonlyMap<string, string>;
+  /**
+   * For which dedup keys the people behind a routing key were notified, in order. What is triggered while its alert is
+   * open, acknowledged or not, notifies nobody.
+   */
+  notified(routingKey: string): readonly string[];
   /** Fails from now on; null: works again. */
   fail(failure: PagerDutyFailure | null): void;
   stop(): Promise<void>;
@@ -62,6 +67,7 @@ export async function startPagerDutyDouble(): Promise<PagerDutyDouble> {
   writeFileSync(caFile, cert);
   const requests: PagerDutyRequest[] = [];
   const alerts = new Map<string, Map<string, string>>();
+  const notified: { readonly routingKey: string; readonly dedupKey: string }[] = [];
   const sockets = new Set<Socket>();
   let failure: PagerDutyFailure | null = null;
 
@@ -78,7 +84,10 @@ export async function startPagerDutyDouble(): Promise<PagerDutyDouble> {
     const ofKey = alerts.get(String(body["routing_key"])) ?? new Map<string, string>();
     alerts.set(String(body["routing_key"]), ofKey);
     const payload = body["payload"] as { readonly severity: string } | undefined;
-    if (body["event_action"] === "trigger" && payload) ofKey.set(dedupKey, payload.severity);
+    if (body["event_action"] === "trigger" && payload) {
+      if (!ofKey.has(dedupKey)) notified.push({ routingKey: String(body["routing_key"]), dedupKey });
+      ofKey.set(dedupKey, payload.severity);
+    }
     if (body["event_action"] === "resolve") ofKey.delete(dedupKey);
     return answer(response, 202, { status: "success", message: "Event processed", dedup_key: dedupKey });
   });
@@ -96,6 +105,7 @@ export async function startPagerDutyDouble(): Promise<PagerDutyDouble> {
     ca: cert,
     caFile,
     requests,
+    notified: (routingKey) => notified.filter((one) => one.routingKey === routingKey).map(({ dedupKey }) => dedupKey),
     open: (routingKey) => alerts.get(routingKey) ?? new Map(),
     fail: (next) => {
       failure = next;
