@@ -26,6 +26,11 @@ export interface TestAlertmanager extends TestServer {
   post(alerts: readonly PostedAlert[]): Promise<void>;
 }
 
+/** A whole configuration in Alertmanager's own words. */
+export interface ConfiguredAlertmanager {
+  readonly configuration: object;
+}
+
 /** Durations as Alertmanager writes them: "100ms", "1s". */
 export interface AlertmanagerOptions {
   readonly webhookUrl: string;
@@ -45,18 +50,23 @@ export interface AlertmanagerOptions {
 }
 
 /** Starts an Alertmanager on 127.0.0.1. */
-export async function startAlertmanager(options: AlertmanagerOptions): Promise<TestAlertmanager> {
+export async function startAlertmanager(
+  options: AlertmanagerOptions | ConfiguredAlertmanager,
+): Promise<TestAlertmanager> {
   const folder = await temporaryFolder("alertmanager");
   const file = join(folder, "alertmanager.yml");
   // JSON is YAML.
-  await writeFile(file, JSON.stringify(configuration(options), null, 2));
+  await writeFile(
+    file,
+    JSON.stringify("configuration" in options ? options.configuration : configuration(options), null, 2),
+  );
   const server = await startServer({
     command: "prometheus-alertmanager",
     args: (port) => [
       `--config.file=${file}`,
       `--storage.path=${join(folder, "data")}`,
       `--web.listen-address=127.0.0.1:${port}`,
-      ...clusterArguments(options.cluster),
+      ...clusterArguments("cluster" in options ? options.cluster : undefined),
     ],
     cwd: folder,
     ready: async (port) => (await get(`http://127.0.0.1:${port}/-/ready`)).ok,

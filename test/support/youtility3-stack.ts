@@ -10,7 +10,7 @@ import { Redis } from "ioredis";
 import { parse } from "yaml";
 import type { RunView } from "../../src/api/run-view.ts";
 import { createPatient, type Patient } from "../actions/postgres/patient.ts";
-import { alertmanagerService, startAlertmanager } from "./alertmanager.ts";
+import { alertmanagerService } from "./alertmanager.ts";
 import { type Answering, answering } from "./answering.ts";
 import { type Callers, mailsTo, messagesAbout, pageKey, shownBy, slackUrl, startCallers, users } from "./callers.ts";
 import { freePort } from "./free-port.ts";
@@ -25,6 +25,7 @@ import { startStatusPageDouble } from "./status-page-double.ts";
 import { startSystemd, systemdService, type TestSystemd } from "./systemd.ts";
 import { sleep, until } from "./until.ts";
 import { createYoutility3, djangoService, python, type Youtility3 } from "./youtility3.ts";
+import { startYoutility3Alertmanager } from "./youtility3-alertmanager.ts";
 import { endOf, historyOf, idsWhenCalm, lateAlert, runsOf } from "./youtility3-runs.ts";
 
 const root = resolve(".");
@@ -203,11 +204,7 @@ async function start(
     },
   });
   callers.slack.sendTo(slackUrl(service));
-  const alertmanager = await startAlertmanager({
-    webhookUrl: service.webhookUrl,
-    token: tokens.alertmanager,
-    groupBy: ["alertname", "service"],
-  });
+  const alertmanager = await startYoutility3Alertmanager(service.webhookUrl, tokens.alertmanager);
   afterwards(() => alertmanager.stop());
   const scraped = `127.0.0.1:${port}`;
   const rules = await readFile(join(root, "examples/youtility3/alerts.yml"), "utf8");
