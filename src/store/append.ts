@@ -5,7 +5,7 @@
 
 import { type Append, rowsOf, tables } from "./append-rows.ts";
 import { batched } from "./batch.ts";
-import { extend } from "./chain.ts";
+import { extend, type Link } from "./chain.ts";
 import type { Database } from "./connect.ts";
 import { orBeginAnew } from "./escalate.ts";
 import type { Telling } from "./said.ts";
@@ -56,19 +56,26 @@ async function write(database: Database, telling: Telling, appends: readonly App
   const byId = new Map(rows.map((row) => [row.id, row]));
   return appends.map((append, index): Appended => {
     const row = byId.get(append.runId);
-    if (!row || row.fence !== append.fence || row.state !== "running") return { kind: "lost" };
-    if (row.written) {
-      const last = links[index]?.at(-1);
-      return {
-        kind: "written",
-        lastSeq: last?.seq ?? append.lastSeq,
-        lastHash: last?.hash ?? append.lastHash,
-        woken: row.woken ?? [],
-      };
+    const last = links[index]?.at(-1) ?? { seq: append.lastSeq, hash: append.lastHash };
+    if (row && (row.written || wasWritten(append, last, row))) {
+      return { kind: "written", lastSeq: last.seq, lastHash: last.hash, woken: row.woken ?? [] };
     }
+    if (!row || row.fence !== append.fence || row.state !== "running") return { kind: "lost" };
     if (row.last_seq !== append.lastSeq) return { kind: "moved" };
     return { kind: row.paused ? "paused" : "lost" };
   });
+}
+
+/**
+ * Whether an earlier try, whose answer was lost with its connection, has given the run away as this one is to: the events
+ * at their place are these, which their hash tells. What is still this worker's is read anew instead.
+ */
+function wasWritten({ fence, standing, happenings }: Append, last: Pick<Link, "hash">, row: WrittenRow): boolean {
+  const isOurs = row.fence === fence && row.state === "running";
+  if (standing.state === "running" || isOurs) return false;
+  // Nobody else takes a run that was not given away without raising its fence.
+  if (happenings.length === 0) return row.fence === fence;
+  return row.last_hash.equals(last.hash) || row.stored_hash?.equals(last.hash) === true;
 }
 
 interface WrittenRow {
@@ -77,6 +84,9 @@ interface WrittenRow {
   readonly fence: number;
   readonly state: string;
   readonly last_seq: number;
+  readonly last_hash: Buffer;
+  /** Where nothing was written: of the event that stands where the last one of these was to stand. */
+  readonly stored_hash: Buffer | null;
   readonly paused: boolean;
   readonly woken: readonly string[] | null;
 }
@@ -93,7 +103,7 @@ WITH told AS (
   -- who holds a run's row may wait for its escalation and its messages, and never the other way round. FOR NO KEY UPDATE,
   -- since a message that is stored meanwhile only looks whether its run is there. \`found\` is what the rows are then,
   -- where the statement's own snapshot may be older.
-  SELECT r.id, r.fence, r.state, r.last_seq FROM paramedic.runs r
+  SELECT r.id, r.fence, r.state, r.last_seq, r.last_hash FROM paramedic.runs r
   WHERE r.id = ANY(${tables.array.heads.id}) ORDER BY r.id FOR NO KEY UPDATE
 ), held AS (
   -- \`state || ''\` keeps Postgres from the index of the runs that go on, as below from that of the approvals that wait:
@@ -191,7 +201,10 @@ WITH told AS (
       ORDER BY w.id LIMIT 1 FOR UPDATE SKIP LOCKED) AS next)
   RETURNING r.id, r.lock_key
 )
-SELECT found.id, held.id IS NOT NULL AS written, found.fence, found.state, found.last_seq,
+SELECT found.id, held.id IS NOT NULL AS written, found.fence, found.state, found.last_seq, found.last_hash,
+  CASE WHEN held.id IS NULL THEN (
+    SELECT e.hash FROM told JOIN paramedic.run_events e ON e.run_id = told.id AND e.seq = told.new_seq
+    WHERE told.id = found.id) END AS stored_hash,
   CASE WHEN held.id IS NULL THEN paramedic.paused() ELSE false END AS paused,
   (SELECT array_agg(woken.id) FROM woken WHERE woken.lock_key = held.lock_key) AS woken
 FROM found LEFT JOIN held ON held.id = found.id`;

@@ -5,8 +5,14 @@ import type { Action, ObserveAction } from "../../src/domain/action.ts";
 import type { RunEvent } from "../../src/domain/event.ts";
 import type { Json } from "../../src/domain/json.ts";
 import { tell } from "../../src/domain/story.ts";
+import { newId } from "../../src/ids.ts";
+import type { World } from "../../src/playbooks/world.ts";
+import { createAppend } from "../../src/store/append.ts";
+import { connect } from "../../src/store/connect.ts";
+import { createRefusals } from "../../src/store/refusals.ts";
 import { createPatient, patientActions, takeEffect } from "../support/patient.ts";
 import { createSpine, playbookYaml, type Spine, type SpineOptions } from "../support/spine.ts";
+import { startTcpProxy } from "../support/tcp-proxy.ts";
 import { until } from "../support/until.ts";
 
 let spine: Spine;
@@ -578,3 +584,51 @@ test("what the store refuses is not tried for ever, and what is only away is", a
   expect(await spine.row(run)).toMatchObject({ outcome: "fixed" });
   expect(spine.patient.applied).toHaveLength(1);
 });
+
+test.each(["", ", and people were told meanwhile"])(
+  "an end whose answer was lost with the connection is this worker's all the same%s",
+  async (meanwhile) => {
+    await spineWith({ patient: { things: [] } });
+    const proxy = await startTcpProxy(Number(new URL(spine.url).port));
+    const url = new URL(spine.url);
+    url.port = String(proxy.port);
+    const faraway = connect(url.toString());
+    try {
+      const append = createAppend(faraway, { newId, asksInSlack: false, tellsChanges: false });
+      const { store, metrics } = spine.worker.world;
+      const warnings: string[] = [];
+      const counted: string[] = [];
+      let tries = 0;
+      const ending: World["store"]["append"] = async (wanted) => {
+        if (wanted.standing.state === "ended") tries += 1;
+        if (tries !== 1) return append(wanted);
+        proxy.delay(300);
+        const answer = append(wanted);
+        answer.catch(() => {});
+        await until(async () => (await spine.row(wanted.runId)).state === "ended");
+        if (meanwhile) await createRefusals(spine.database).acknowledgement(wanted.runId, "slack:U1", "no role");
+        await proxy.cut();
+        await proxy.restore();
+        return answer;
+      };
+      const worker = spine.newWorker({
+        store: { ...store, append: ending },
+        log: { ...spine.worker.world.log, warn: (_, message) => void warnings.push(message) },
+        metrics: {
+          ...metrics,
+          runEnded: (outcome) => void counted.push(outcome),
+          escalated: () => void counted.push("escalated"),
+        },
+      });
+      const run = await spine.start();
+      while ((await spine.row(run)).state !== "ended") await worker.drive(run);
+      expect(tries).toBe(2);
+      expect(counted).toEqual(["ineffective", "escalated"]);
+      expect(spine.errors).toHaveLength(1);
+      expect(warnings).toEqual(["the store is away; trying again while the lease holds"]);
+    } finally {
+      await faraway.close();
+      await proxy.stop();
+    }
+  },
+);
