@@ -1,5 +1,6 @@
 /** How a drive ends: the outcome, the handing over, and giving up a run that this worker cannot carry out. */
 
+import { mostTakeovers } from "../domain/decide.ts";
 import type { Happening, Outcome, RunEvent, Trigger } from "../domain/event.ts";
 import { type Progress, progressOf } from "../domain/progress.ts";
 import { after, put, type Undrivable } from "./driven.ts";
@@ -24,7 +25,7 @@ export async function end(
   if (escalates) happenings.unshift({ type: "escalated", policy, reason });
   const trigger = triggerOf(record.history());
   if (trigger?.kind === "mitigation") {
-    const state = progressOf(record.history()).steps.get(trigger.step)?.state;
+    const state = readable(record.history())?.steps.get(trigger.step)?.state;
     const reverted = state === "done" || state === "nothing-to-do";
     happenings.unshift({ type: "mitigation-ended", mitigation: trigger.mitigation, reverted });
   }
@@ -45,6 +46,47 @@ export async function end(
 
 function triggerOf([created]: readonly RunEvent[]): Trigger | null {
   return created?.type === "created" ? created.trigger : null;
+}
+
+/** How far the run has come; null where its history is such that this version breaks off over it. */
+function readable(history: readonly RunEvent[]): Progress | null {
+  try {
+    return progressOf(history);
+  } catch {
+    return null;
+  }
+}
+
+/**
+ * Whether worker after worker took the run over and broke off before it had done anything: before it could decide, that
+ * is, since what is decided for a run that keeps stopping its workers is to end it.
+ */
+export function isStuck(history: readonly RunEvent[]): boolean {
+  return takeoversInVain(history) > mostTakeovers + 1;
+}
+
+function takeoversInVain(history: readonly RunEvent[]): number {
+  const last = history.findLastIndex((event) => "step" in event || event.type === "verification-checked");
+  return history.slice(last + 1).filter(({ type }) => type === "taken-over").length;
+}
+
+/** Ends a run that no worker gets as far as to decide about. What may throw here as it did before is done without. */
+export async function endStuck(driven: Undrivable): Promise<void> {
+  const { world, claimed, persist, record } = driven;
+  const policy = await persist(() => world.policyOf(claimed.playbookHash)).catch(() => null);
+  do {
+    const history = record.history();
+    const progress = readable(history);
+    if (progress?.ended) return;
+    const why = `${takeoversInVain(history)} workers took this run over, and each broke off before it could do anything; their logs say why`;
+    const inDoubt = progress === null || isInDoubt(progress);
+    const reason = inDoubt ? `${why}; whether its last step took effect is not known` : why;
+    if ((await end(driven, inDoubt ? "unknown" : "failed", reason, policy)) === "stop") return;
+  } while (!driven.lease.signal.aborted);
+}
+
+function isInDoubt(progress: Progress): boolean {
+  return [...progress.steps.values()].some(({ state }) => state === "started" || state === "in-doubt");
 }
 
 /** This worker cannot carry out the text the run started with; another one may. It must not be carried out with another text. */
@@ -80,10 +122,10 @@ function setAsideSince(history: readonly RunEvent[]): number | null {
 async function endSetAside(driven: Undrivable, progress: Progress): Promise<"go-on" | "stop"> {
   const { world, claimed, persist } = driven;
   const policy = (await persist(() => world.policyOf(claimed.playbookHash))) ?? null;
-  const inDoubt = [...progress.steps.values()].some(({ state }) => state === "started" || state === "in-doubt");
   const why = progress.cancel
     ? `cancelled by ${progress.cancel.by}: ${progress.cancel.reason}`
     : "no worker can carry out the playbook text that this run started with; deploy a version that has its actions";
-  if (inDoubt) return end(driven, "unknown", `${why}; whether its last step took effect is not known`, policy);
+  if (isInDoubt(progress))
+    return end(driven, "unknown", `${why}; whether its last step took effect is not known`, policy);
   return end(driven, progress.cancel ? "cancelled" : "failed", why, policy);
 }

@@ -7,7 +7,7 @@ import type { ChangeStep } from "../domain/playbook.ts";
 import { type Progress, progressOf } from "../domain/progress.ts";
 import type { Run } from "../domain/run.ts";
 import { clockFrom } from "./clock.ts";
-import { end, setAside } from "./drive-end.ts";
+import { end, endStuck, isStuck, setAside } from "./drive-end.ts";
 import { ask, checkApprovers, notify } from "./drive-people.ts";
 import { after, type Driven, put, type Stop, told } from "./driven.ts";
 import type { Leases } from "./leases.ts";
@@ -47,6 +47,10 @@ export async function drive(world: World, leases: Leases, stop: Stop, runId: str
     const drivenRun = { world, claimed, clock, lease, persist, record, stop };
     // Stored before anything else: a step that ends its workers at once must not be tried for ever.
     if (claimed.takenOver && (await put(drivenRun, [], { state: "running" })) === "lost") return;
+    if (isStuck(record.history())) {
+      await endStuck(drivenRun);
+      return;
+    }
     const found = await persist(() => world.playbook(claimed.playbookHash));
     const loaded = found && asTriggered(found, claimed.history[0]);
     if (loaded) await loop({ ...drivenRun, loaded });

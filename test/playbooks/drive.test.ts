@@ -632,3 +632,30 @@ test.each(["", ", and people were told meanwhile"])(
     }
   },
 );
+
+const breaksOff = () => Promise.reject(new TypeError("the text is broken"));
+
+test.each([
+  ["its playbook", { playbook: breaksOff }, "ward"],
+  ["its playbook and its policy", { playbook: breaksOff, policyOf: breaksOff }, null],
+] as const)(
+  "a run whose workers all break off over %s before they decide is ended, and handed over",
+  async (_, broken, policy) => {
+    await spineWith({ playbooks: [playbookYaml({ extra: "escalate: ward" })] });
+    const run = await spine.start();
+    const breakOff = async () => {
+      await expect(spine.newWorker(broken).drive(run)).rejects.toThrow("the text is broken");
+      await spine.database.pool.query(
+        "UPDATE paramedic.runs SET lease_until = now(), due_at = now() WHERE id = $1 AND state = 'running'",
+        [run],
+      );
+    };
+    for (let worker = 1; worker <= 4; worker++) await breakOff();
+    await spine.newWorker(broken).drive(run);
+    expect(await spine.row(run)).toMatchObject({ state: "ended", outcome: "failed" });
+    const events = await spine.events(run);
+    expect(events).toContainEqual(expect.objectContaining({ type: "escalated", policy }));
+    expect(events.at(-1)).toMatchObject({ reason: expect.stringContaining("4 workers took this run over") });
+    expect(spine.errors).toHaveLength(1);
+  },
+);
