@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { runProgram } from "../../src/actions/program.ts";
 import { builtProgram } from "../support/built.ts";
 import { isAlive, killTree, startNode } from "../support/process.ts";
+import { isInstalled, serviceUnless } from "../support/real-service.ts";
 import { temporaryFolder } from "../support/run-folder.ts";
 import { until } from "../support/until.ts";
 
@@ -69,9 +70,14 @@ const mortals = [
   },
 ];
 
-(existsSync("/usr/bin/setpriv") ? test : test.skip).each(mortals)(
-  "what is mortal ends with the process that started it: $of $call",
-  async ({ of, call }) => {
+const setpriv = serviceUnless(
+  isInstalled("/usr/bin/setpriv")
+    ? null
+    : "There is no /usr/bin/setpriv (Debian: util-linux), so nothing ends with Paramedic.",
+);
+
+setpriv.describe("with setpriv", () => {
+  test.each(mortals)("what is mortal ends with the process that started it: $of $call", async ({ of, call }) => {
     const dist = await builtProgram();
     const pid = join(folder, "pid");
     const slow = await script("pg_dump", [`echo $$ > ${pid}.new; mv ${pid}.new ${pid}; exec sleep 600`]);
@@ -89,5 +95,5 @@ const mortals = [
     await started.exited;
     await until(() => !isAlive(child), { what: "the program to end" }).finally(() => killTree(child));
     await rm(pid);
-  },
-);
+  });
+});

@@ -12,8 +12,13 @@ import { chooseServerUser } from "../../src/store/embedded-user.ts";
 import { contextFor } from "../actions/context.ts";
 import { createShop, planOf, type Shop } from "../actions/postgres/shop.ts";
 import { startPostgres, type TestPostgres } from "../support/postgres.ts";
+import { serviceUnless } from "../support/real-service.ts";
 import { temporaryFolder } from "../support/run-folder.ts";
 import { until } from "../support/until.ts";
+
+const mounting = serviceUnless(
+  mayMount() ? null : "A tablespace of its own size needs the right to mount one. Run the tests as root.",
+);
 
 let server: TestPostgres;
 let shop: Shop;
@@ -52,30 +57,27 @@ test("room is looked for again when the plan is applied", async () => {
   expect(await reindex.apply(planned.plan, contextFor(full))).toMatchObject(refusal("must stay free", false));
 });
 
-test("a tablespace that is nearly full counts, however much is free beside it", async () => {
-  const folder = await temporaryFolder("tablespace");
-  try {
-    execFileSync("mount", ["-t", "tmpfs", "-o", "size=8m", "tmpfs", folder], { stdio: "ignore" });
-  } catch {
-    process.stderr.write("\nSKIPPED: a tablespace of its own size needs the right to mount one.\n");
-    return;
-  }
-  try {
-    const user = await chooseServerUser(folder);
-    if (user) await chown(folder, user.uid, user.gid);
-    await shop.admin(`CREATE TABLESPACE small LOCATION '${folder}'`);
-    await shop.sql(`GRANT CREATE ON TABLESPACE small TO ${shop.app}`);
-    await shop.asApp("CREATE TABLE crowd TABLESPACE small AS SELECT n FROM generate_series(1, 100000) n");
-    await shop.asApp("CREATE INDEX crowd_n ON crowd (n) TABLESPACE small");
-    const target = shop.targetWith({ dataFolder: "/", minFreeMiB: 1 });
-    expect(await planOf(reindex, { table: "item" }, target)).toMatchObject({ status: "planned" });
-    const refused = await planOf(reindex, { table: "crowd" }, target);
-    expect(refused).toMatchObject(refusal(`are free at ${folder}`, false));
-  } finally {
-    await shop.asApp("DROP TABLE IF EXISTS crowd");
-    await shop.admin("DROP TABLESPACE IF EXISTS small");
-    execFileSync("umount", ["-l", folder]);
-  }
+mounting.describe("with file systems of their own", () => {
+  test("a tablespace that is nearly full counts, however much is free beside it", async () => {
+    const folder = await temporaryFolder("tablespace");
+    execFileSync("mount", ["-t", "tmpfs", "-o", "size=8m", "tmpfs", folder]);
+    try {
+      const user = await chooseServerUser(folder);
+      if (user) await chown(folder, user.uid, user.gid);
+      await shop.admin(`CREATE TABLESPACE small LOCATION '${folder}'`);
+      await shop.sql(`GRANT CREATE ON TABLESPACE small TO ${shop.app}`);
+      await shop.asApp("CREATE TABLE crowd TABLESPACE small AS SELECT n FROM generate_series(1, 100000) n");
+      await shop.asApp("CREATE INDEX crowd_n ON crowd (n) TABLESPACE small");
+      const target = shop.targetWith({ dataFolder: "/", minFreeMiB: 1 });
+      expect(await planOf(reindex, { table: "item" }, target)).toMatchObject({ status: "planned" });
+      const refused = await planOf(reindex, { table: "crowd" }, target);
+      expect(refused).toMatchObject(refusal(`are free at ${folder}`, false));
+    } finally {
+      await shop.asApp("DROP TABLE IF EXISTS crowd");
+      await shop.admin("DROP TABLESPACE IF EXISTS small");
+      execFileSync("umount", ["-l", folder]);
+    }
+  });
 });
 
 test("a data folder that is not on this host is said to be so", async () => {
@@ -134,6 +136,16 @@ test("a replica that is far behind: refused until it has caught up", async () =>
     return (await rebuild()).status === "planned";
   });
 }, 60_000);
+
+/** Tried in a namespace of its own, so that nothing of it stays. */
+function mayMount(): boolean {
+  try {
+    execFileSync("unshare", ["--mount", "mount", "-t", "tmpfs", "tmpfs", "/mnt"], { stdio: "ignore" });
+    return true;
+  } catch {
+    return false;
+  }
+}
 
 interface Replication {
   sendCopyFromChunk(chunk: Buffer): void;
