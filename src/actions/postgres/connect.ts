@@ -167,7 +167,7 @@ function connectionUrl(configured: string, options: SessionOptions): string | nu
     "search_path=pg_catalog",
     "standard_conforming_strings=on",
     // What nobody waits for any more must end in the server too; what is short ends by itself.
-    ...(options.statementTimeoutMs === 0 ? [`client_connection_check_interval=${clientCheckMs}`] : []),
+    ...(options.statementTimeoutMs !== undefined ? [`client_connection_check_interval=${clientCheckMs}`] : []),
   ];
   // The search path keeps functions and operators that the database's owner made out of Paramedic's statements.
   url.searchParams.set("options", settings.map((setting) => `-c ${setting}`).join(" "));
