@@ -7,7 +7,7 @@ import type { Action, ActionContext, Failure, Observed, Outcome, Planned } from 
 import type { Json } from "../../src/domain/json.ts";
 import type { Target } from "../../src/domain/target.ts";
 import { freePort } from "../support/free-port.ts";
-import { sleep } from "../support/until.ts";
+import { sleep, until } from "../support/until.ts";
 import { canary, contextFor } from "./context.ts";
 
 /** An action and the system that it acts upon. */
@@ -33,9 +33,65 @@ export interface Contract {
   readonly unheard?: "unknown";
   /** Makes something that a change would change. */
   readonly arrange?: () => Promise<void>;
+  /** How a change is held inside its work, so that the signal can stop it there; or it is in `stoppedElsewhere`. */
+  readonly midway?: Midway;
   /** What observing and planning must leave as it is, and a second apply must not change again. */
   readonly state: () => Promise<unknown>;
 }
+
+/** A change that the signal stops inside its work, and what it says of itself then. */
+export interface Midway {
+  /** Has the next apply come to stand still inside its work. Called once something is planned. */
+  readonly hold: () => Promise<Held>;
+  /** `unchanged`: a failure that may pass, and the state is as before; otherwise what the outcome must be like. */
+  readonly told: "unchanged" | Partial<Outcome>;
+  /** For what is not to be done twice: what a probe says once nothing holds it any more. */
+  readonly probed?: "applied" | "not-applied" | "unknown";
+}
+
+export interface Held {
+  /** In the place of the healthy one, for this one apply. */
+  readonly subject?: Subject;
+  /** Whether the apply has come to stand still. */
+  inside(): Promise<boolean>;
+  /** Resolves once nothing of what was stopped goes on, or throws. Left out: there is nothing that could. */
+  ended?(): Promise<unknown>;
+  /** Lets go of it. */
+  release(): Promise<unknown>;
+}
+
+/** The longest that a worker waits for an action that was stopped. */
+const graceMs = 2_000;
+
+/** Changes whose contract does not hold them midway: the test that stops them there, or why nothing can. */
+export const stoppedElsewhere: Readonly<Record<string, { readonly file: string; readonly test: string } | string>> = {
+  "deploy.rollback": {
+    file: "deploy/rollback.test.ts",
+    test: "stopped in a step, all that it started is ended, it is not known how far it came, and it goes on from there",
+  },
+  ...Object.fromEntries(
+    ["warm-caches", "clear-cache", "cleanup-metrics", "archive-metrics"].map((name) => [
+      `django.${name}`,
+      {
+        file: "django/python.test.ts",
+        test: "a change that was stopped after it began cannot be told, and one before it began can",
+      },
+    ]),
+  ),
+  "django.migrate": {
+    file: "django/migrate.test.ts",
+    test: "one that was stopped in the middle cannot be told until it is probed, and its session ends",
+  },
+  "files.delete-old": {
+    file: "files/delete-old.test.ts",
+    test: "is stopped between two files, and says how far it came",
+  },
+  "systemd.restart": {
+    file: "systemd/restart.test.ts",
+    test: "stopping the step while systemd works leaves the outcome unknown, and the probe tells it later",
+  },
+  "report.send": "It waits for nothing: the run itself keeps the report, and others tell it.",
+};
 
 const registry = createActions({ prometheusUrl: null });
 
@@ -44,6 +100,8 @@ export function describeContract(name: string, contract: Contract): void {
   const { kind } = registry.get(name) ?? {};
   if (kind === undefined) throw new Error(`There is no action ${name}`);
   if (kind === "change" && !contract.arrange) throw new Error(`The contract of ${name} arranges nothing to change`);
+  if (kind === "change" && !contract.midway && !Object.hasOwn(stoppedElsewhere, name))
+    throw new Error(`The contract of ${name} does not say how it is stopped inside its work`);
   if (!contract.at && !contract.gone) throw new Error(`The contract of ${name} does not say how its system vanishes`);
   describe(`the contract of ${name}`, () => {
     const told: string[] = [];
@@ -96,7 +154,10 @@ export function describeContract(name: string, contract: Contract): void {
       test("an abort while the system does not answer is obeyed promptly", async () => {
         const silent = await listenSilently();
         try {
-          const result = await abortedWhile((signal) => run(at(silent.port), signal), silent.connected);
+          const result = await abortedWhile(
+            (signal) => run(at(silent.port), signal),
+            () => silent.connected,
+          );
           expect(result).toMatchObject({ status: "failed", retryable: true });
         } finally {
           await silent.close();
@@ -197,13 +258,42 @@ function describeChange(contract: Contract & { arrange: () => Promise<void> }, r
     expect(await contract.state()).toEqual(before);
   });
 
+  const { midway } = contract;
+  if (midway) {
+    test("an apply that is stopped inside its work ends soon, tells no more than it knows, and can be made again", async () => {
+      const plan = await planned();
+      const before = await contract.state();
+      const { action, target } = contract.healthy();
+      if (action.kind !== "change") throw new Error(`${action.name} changes nothing`);
+      const held = await midway.hold();
+      try {
+        const stopped = (signal: AbortSignal) => apply(held.subject ?? { action, target }, plan, signal);
+        const outcome = await abortedWhile(stopped, () => until(held.inside, { what: "it to stand still" }), graceMs);
+        const unchanged = { status: "failed", retryable: true };
+        expect(outcome).toMatchObject(midway.told === "unchanged" ? unchanged : midway.told);
+        await held.ended?.();
+        if (midway.told === "unchanged") expect(await contract.state()).toEqual(before);
+      } finally {
+        await held.release();
+      }
+      expect(await action.probe?.(plan, contextFor(target))).toBe(midway.probed);
+      if (midway.probed === "applied") return;
+      const again = await run({ action, target });
+      if (again.status !== "planned") throw new Error(JSON.stringify(again));
+      expect(await apply({ action, target }, again.plan as never)).toMatchObject({ status: "done" });
+    }, 60_000);
+  }
+
   const { at, gone } = contract;
   if (at) {
     test("an apply to a system that does not answer obeys an abort promptly", async () => {
       const plan = await planned();
       const silent = await listenSilently();
       try {
-        const result = await abortedWhile((signal) => apply(at(silent.port), plan, signal), silent.connected);
+        const result = await abortedWhile(
+          (signal) => apply(at(silent.port), plan, signal),
+          () => silent.connected,
+        );
         expect(result).toMatchObject(contract.unheard ? { status: "unknown" } : { status: "failed", retryable: true });
       } finally {
         await silent.close();
@@ -242,17 +332,26 @@ function parsed(action: Action, input: unknown): unknown {
   return result.data;
 }
 
-/** The result of `act`, which is aborted as soon as `ready` resolves and must return within a second of that. */
-async function abortedWhile<T>(act: (signal: AbortSignal) => Promise<T>, ready: Promise<unknown>): Promise<T> {
+/** The result of `act`, which is aborted as soon as `ready` resolves and must return soon after that. */
+async function abortedWhile<T>(
+  act: (signal: AbortSignal) => Promise<T>,
+  ready: () => Promise<unknown>,
+  withinMs = 1_000,
+): Promise<T> {
   const abort = new AbortController();
-  const result = act(abort.signal);
-  await ready;
+  let early: T | undefined;
+  const result = act(abort.signal).then((value) => {
+    early = value;
+    return value;
+  });
+  await Promise.race([ready(), result]);
+  if (early !== undefined) throw new Error(`It ended before it was stopped: ${JSON.stringify(early)}`);
   // The connection stands; the action now waits for an answer.
   await sleep(50);
   const aborted = performance.now();
   abort.abort();
   const value = await result;
-  expect(performance.now() - aborted).toBeLessThan(1_000);
+  expect(performance.now() - aborted).toBeLessThan(withinMs);
   return value;
 }
 

@@ -2,6 +2,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
 import { createActions } from "../../src/actions/registry.ts";
+import { stoppedElsewhere } from "./contract.ts";
 
 const folder = join(__dirname, "../../src/actions");
 const actions = createActions({ prometheusUrl: null });
@@ -39,6 +40,14 @@ function heldToTheContract(): readonly string[] {
 
 test("every action is held to the contract by a test of its own", () => {
   expect([...new Set(heldToTheContract())].sort()).toEqual([...actions.keys()].sort());
+});
+
+test("every change that its contract does not stop midway is stopped so by a test of its own, or nothing can", () => {
+  for (const [name, where] of Object.entries(stoppedElsewhere)) {
+    expect([name, actions.get(name)?.kind]).toEqual([name, "change"]);
+    if (typeof where !== "string")
+      expect(readFileSync(join(__dirname, where.file), "utf8")).toContain(`"${where.test}"`);
+  }
 });
 
 describe.each(all)("%s", (name, action) => {

@@ -12,7 +12,11 @@ export interface BusProxy {
    * of what comes back. Between the two systemd drops a call whose caller it can no longer ask about.
    */
   loseAt(member: string, when: "before" | "after"): void;
-  /** How often that happened. */
+  /** Keeps the call of `member` back for good, once, with all that its connection says after it. */
+  keepBack(member: string): void;
+  /** Whether a call is kept back. */
+  readonly keepsBack: boolean;
+  /** How often connections were lost. */
   readonly losses: number;
   close(): Promise<void>;
 }
@@ -23,6 +27,8 @@ export async function startBusProxy(systemd: TestSystemd): Promise<BusProxy> {
   const sockets = new Set<Socket>();
   let trap: { readonly member: string; readonly when: "before" | "after" } | null = null;
   let losses = 0;
+  let unsaid: string | null = null;
+  let keepsBack = false;
   const drop = () => {
     losses += 1;
     trap = null;
@@ -36,6 +42,12 @@ export async function startBusProxy(systemd: TestSystemd): Promise<BusProxy> {
     }
     let carriedOut = false;
     client.on("data", (piece) => {
+      if (unsaid !== null && piece.includes(unsaid)) {
+        unsaid = null;
+        keepsBack = true;
+        client.pause();
+        return;
+      }
       if (trap !== null && piece.includes(trap.member)) {
         if (trap.when === "before") return drop();
         carriedOut = true;
@@ -51,6 +63,13 @@ export async function startBusProxy(systemd: TestSystemd): Promise<BusProxy> {
     busAddress: `unix:path=${path}`,
     loseAt: (member, when) => {
       trap = { member, when };
+    },
+    keepBack: (member) => {
+      unsaid = member;
+      keepsBack = false;
+    },
+    get keepsBack() {
+      return keepsBack;
     },
     get losses() {
       return losses;

@@ -9,6 +9,8 @@ import { describeContract } from "../contract.ts";
 /** A server as it should be: what it hears twice with one key it does once, and it tells what it has done. */
 let server: Server;
 let port: number;
+/** Whether it takes requests and does not answer them. */
+let silent = false;
 const done = new Map<string, { readonly path: string; readonly body: unknown }>();
 let heard: { readonly path: string; readonly headers: Readonly<Record<string, unknown>> }[] = [];
 
@@ -26,6 +28,7 @@ beforeAll(async () => {
       return undefined;
     }
     heard.push({ path: url.pathname, headers: request.headers });
+    if (silent) return undefined;
     const code = Number(/\/code-(\d+)$/.exec(url.pathname)?.[1] ?? 200);
     if (url.pathname === "/api/cut") return response.destroy();
     if (code === 200) {
@@ -86,6 +89,20 @@ describeContract("http.post", {
   arrange: async () => done.clear(),
   state: async () => [...done],
   unheard: "unknown",
+  midway: {
+    hold: async () => {
+      const before = heard.length;
+      silent = true;
+      return {
+        inside: async () => heard.length > before,
+        release: async () => {
+          silent = false;
+        },
+      };
+    },
+    told: { status: "unknown", reason: expect.stringContaining("was sent to") },
+    probed: "not-applied",
+  },
 });
 
 test("sends exactly the planned document, with the key of this step of this run", async () => {

@@ -45,6 +45,17 @@ describeContract("notify.send", {
   at: (port) => ({ action: sending(`http://127.0.0.1:${port}/api/`), target: null }),
   arrange: async () => {},
   state: async () => slack.messages("dev"),
+  midway: {
+    hold: async () => {
+      const before = slack.calls().length;
+      slack.fail("chat.postMessage", "hang");
+      return {
+        inside: async () => slack.calls().length > before,
+        release: async () => slack.fail("chat.postMessage", null),
+      };
+    },
+    told: "unchanged",
+  },
 });
 
 test("lines stay lines, each of them safe", async () => {

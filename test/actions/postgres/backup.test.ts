@@ -9,6 +9,7 @@ import { until } from "../../support/until.ts";
 import { canary, contextFor } from "../context.ts";
 import { describeContract } from "../contract.ts";
 import { type DebianServer, debianBinDir, debianPostgres, startDebianPostgres } from "./debian-postgres.ts";
+import { heldByLock } from "./held.ts";
 import { carriedOut, createShop, planOf, type Shop } from "./shop.ts";
 
 let server: DebianServer;
@@ -48,6 +49,7 @@ debianPostgres.describe("postgres.backup", () => {
     }),
     arrange: async () => clear(),
     state: async () => files(),
+    midway: { hold: () => heldByLock(shop, "item", "ACCESS EXCLUSIVE", "LOCK TABLE"), told: "unchanged" },
   });
 
   test("writes an archive that pg_restore can read, with its sum, for its owner only, under the next number", async () => {

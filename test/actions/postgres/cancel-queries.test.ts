@@ -5,6 +5,7 @@ import { sharedPostgres } from "../../support/postgres.ts";
 import { until } from "../../support/until.ts";
 import { bareTarget, canary, contextFor } from "../context.ts";
 import { describeContract } from "../contract.ts";
+import { heldByStopped } from "./held.ts";
 import { createPatient, type Patient, type Running } from "./patient.ts";
 
 let patient: Patient;
@@ -71,6 +72,14 @@ describeContract("postgres.cancel-queries", {
     await planOf(1);
   },
   state: async () => sleeping.map(({ state }) => state),
+  midway: {
+    hold: async () => {
+      const running = "SELECT pid FROM pg_stat_activity WHERE usename = $1 AND state = 'active'";
+      const pids = (await patient.admin(running, [patient.app])).map((row) => Number(row["pid"]));
+      return heldByStopped(patient, pids, "SELECT pid FROM unnest");
+    },
+    told: { status: "unknown", reason: expect.stringContaining("was asked for") },
+  },
 });
 
 describe("planning", () => {

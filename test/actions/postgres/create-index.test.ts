@@ -2,6 +2,7 @@ import { createIndex } from "../../../src/actions/postgres/create-index.ts";
 import { sharedPostgres } from "../../support/postgres.ts";
 import { contextFor } from "../context.ts";
 import { describeContract } from "../contract.ts";
+import { heldByLock } from "./held.ts";
 import { carriedOut, createShop, planOf, type Shop } from "./shop.ts";
 
 let shop: Shop;
@@ -35,6 +36,11 @@ describeContract("postgres.create-index", {
     await shop.asApp("DROP INDEX IF EXISTS item_kind_idx");
   },
   state: indexes,
+  midway: {
+    hold: () => heldByLock(shop, "item", "SHARE UPDATE EXCLUSIVE", "CREATE INDEX"),
+    told: { status: "unknown", reason: expect.stringContaining("was begun") },
+    probed: "not-applied",
+  },
 });
 
 test("builds an index on several columns where a boolean column is true", async () => {

@@ -2,6 +2,7 @@ import { dropInvalidIndexes } from "../../../src/actions/postgres/drop-invalid-i
 import { sharedPostgres } from "../../support/postgres.ts";
 import { contextFor } from "../context.ts";
 import { describeContract } from "../contract.ts";
+import { heldByLock } from "./held.ts";
 import { createShop, planOf, type Shop } from "./shop.ts";
 
 let shop: Shop;
@@ -9,6 +10,8 @@ let shop: Shop;
 beforeAll(async () => {
   shop = await createShop(await sharedPostgres());
 }, 90_000);
+
+afterEach(() => shop.closeSessions());
 
 const leave = async (table: string, name: string) => {
   await shop.asApp(`CREATE INDEX IF NOT EXISTS ${name} ON ${table} (id)`);
@@ -23,6 +26,10 @@ describeContract("postgres.drop-invalid-indexes", {
   at: (port) => ({ action: dropInvalidIndexes, target: shop.at(port) }),
   arrange: () => leave("item", "item_left_ccnew"),
   state: indexes,
+  midway: {
+    hold: () => heldByLock(shop, "item", "SHARE", "DROP INDEX"),
+    told: { status: "unknown", reason: expect.stringContaining("was begun") },
+  },
 });
 
 test("drops what is left of a build, and no index that has become valid since it was planned", async () => {

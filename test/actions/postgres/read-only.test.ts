@@ -41,6 +41,19 @@ describeContract("postgres.read-only", {
   at: (port) => ({ action: readOnly, target: shop.at(port) }),
   arrange: reset,
   state: settings,
+  midway: {
+    hold: async () => {
+      const { start, pid } = await shop.session();
+      start("SELECT pg_sleep(600)");
+      return {
+        inside: async () => (await settings()).length > 0,
+        ended: async () =>
+          expect(await shop.admin("SELECT FROM pg_stat_activity WHERE pid = $1", [pid])).toHaveLength(1),
+        release: () => shop.closeSessions(),
+      };
+    },
+    told: { status: "unknown", reason: expect.stringContaining("not every session ended") },
+  },
 });
 
 test("new sessions and those that were there can only read, until it is reverted, and then all can write", async () => {

@@ -3,6 +3,7 @@ import { sharedPostgres } from "../../support/postgres.ts";
 import { until } from "../../support/until.ts";
 import { contextFor } from "../context.ts";
 import { describeContract } from "../contract.ts";
+import { heldByLock } from "./held.ts";
 import { createShop, planOf, type Shop } from "./shop.ts";
 
 let shop: Shop;
@@ -36,6 +37,10 @@ describeContract("postgres.reindex", {
   at: (port) => ({ action: reindex, target: shop.at(port) }),
   arrange: async () => {},
   state: indexes,
+  midway: {
+    hold: () => heldByLock(shop, "item", "SHARE UPDATE EXCLUSIVE", "REINDEX"),
+    told: { status: "unknown", reason: expect.stringContaining("was begun") },
+  },
 });
 
 test("rebuilds what is named and nothing else, and says how large it is", async () => {

@@ -4,6 +4,7 @@ import { sharedPostgres } from "../../support/postgres.ts";
 import { until } from "../../support/until.ts";
 import { contextFor } from "../context.ts";
 import { describeContract } from "../contract.ts";
+import { heldByStopped } from "./held.ts";
 import { createPatient, type Patient, type Session } from "./patient.ts";
 import { planOf } from "./shop.ts";
 
@@ -73,6 +74,16 @@ describeContract("postgres.terminate-sessions", {
     await planned(1);
   },
   state: async () => ({ living: await living(), seats: await seats() }),
+  midway: {
+    hold: async () => {
+      const pids = sessions.map(({ pid }) => pid);
+      const held = await heldByStopped(patient, pids, "SELECT pid FROM unnest");
+      const gone = () => until(async () => !(await living()).includes(true));
+      return { ...held, release: () => held.release().then(gone) };
+    },
+    told: { status: "unknown", reason: expect.stringContaining("told to end") },
+    probed: "applied",
+  },
 });
 
 async function seats() {

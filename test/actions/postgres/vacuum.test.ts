@@ -3,7 +3,8 @@ import { parseMaintenanceWindow } from "../../../src/domain/maintenance-window.t
 import { sharedPostgres } from "../../support/postgres.ts";
 import { until } from "../../support/until.ts";
 import { contextFor } from "../context.ts";
-import { describeContract } from "../contract.ts";
+import { describeContract, type Midway } from "../contract.ts";
+import { trapIn } from "./held.ts";
 import { createShop, inputFor, planOf, type Shop } from "./shop.ts";
 
 let shop: Shop;
@@ -31,6 +32,16 @@ async function dead() {
   await shop.asApp("UPDATE item SET price = price + 1");
 }
 
+const midway: Midway = {
+  hold: async () => {
+    const trap = trapIn(shop);
+    await trap.install("item", "id");
+    const held = await trap.spring();
+    return { ...held, release: () => held.release().then(trap.remove) };
+  },
+  told: { status: "unknown", reason: expect.stringContaining("was begun") },
+};
+
 describe("plain", () => {
   const allVisible = () => shop.sql("SELECT relallvisible > 0 AS visible FROM pg_class WHERE relname = 'item'");
   describeContract("postgres.vacuum", {
@@ -40,6 +51,7 @@ describe("plain", () => {
     at: (port) => ({ action: vacuum, target: shop.at(port) }),
     arrange: dead,
     state: async () => [await allVisible(), await shop.sql("SELECT count(*) FROM item WHERE price >= 0")],
+    midway,
   });
 });
 
@@ -54,6 +66,7 @@ describe("full, inside a window", () => {
     }),
     arrange: dead,
     state: async () => [await size(), await shop.sql("SELECT relfilenode FROM pg_class WHERE relname = 'item'")],
+    midway,
   });
 
   test("the plan says what is rewritten and that nobody can read it meanwhile", async () => {

@@ -46,6 +46,17 @@ redisService.describe("redis.delete-keys on a real Redis", () => {
       await patient.client.set("session:1", "kept");
     },
     state: () => patient.contents(),
+    midway: {
+      hold: async () => {
+        await patient.client.call("CLIENT", "PAUSE", 600_000, "WRITE");
+        const clients = async () => String(await patient.client.client("LIST"));
+        return {
+          inside: async () => / cmd=unlink /.test(await clients()),
+          release: () => patient.client.call("CLIENT", "UNPAUSE"),
+        };
+      },
+      told: { status: "unknown", reason: expect.stringContaining("not all") },
+    },
   });
 
   test("only what matches is deleted, binary names included", async () => {

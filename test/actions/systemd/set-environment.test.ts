@@ -6,6 +6,7 @@ import { dropInText, readDropIn } from "../../../src/actions/systemd/drop-in.ts"
 import { type EnvironmentPlan, systemdSetEnvironment } from "../../../src/actions/systemd/set-environment.ts";
 import type { Planned } from "../../../src/domain/action.ts";
 import { systemdService } from "../../support/systemd.ts";
+import { startBusProxy } from "../../support/systemd-bus-proxy.ts";
 import { until } from "../../support/until.ts";
 import { contextFor } from "../context.ts";
 import { describeContract } from "../contract.ts";
@@ -115,6 +116,21 @@ systemdService.describe("systemd.set-environment", () => {
     at: (port) => ({ action: systemdSetEnvironment(busAt(port), folders()), target: ward.target }),
     arrange: clear,
     state,
+    midway: {
+      hold: async () => {
+        const proxy = await startBusProxy(ward.systemd);
+        proxy.keepBack("Reload");
+        return {
+          subject: {
+            action: systemdSetEnvironment({ systemBusAddress: proxy.busAddress }, folders()),
+            target: ward.target,
+          },
+          inside: async () => proxy.keepsBack,
+          release: () => proxy.close(),
+        };
+      },
+      told: { status: "unknown", reason: expect.stringContaining("are written") },
+    },
   });
 
   test.each(Object.entries(nasty))("a value of %s reaches the service as it is", async (_what, value) => {
