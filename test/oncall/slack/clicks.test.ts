@@ -247,6 +247,26 @@ test.each([
   },
 );
 
+test("a process that Slack has kept waiting until another one decided the click refuses nobody", async () => {
+  const { run, message } = await house.ask();
+  const web = createSlackWeb({ token: house.slack.botToken, apiUrl: house.slack.apiUrl, timeoutMs: 15_000 });
+  const waiting = await house.another({ people: createPeople({ web, users, groups, approverGroups: [], cacheMs: 0 }) });
+  house.slack.fail("users.info", { afterMs: 9_500 }, 1);
+  await house.slack.click({ message, actionId: approveId, user: "U0LEAD", to: waiting.url });
+  await until(() => house.slack.calls("users.info").length === 1);
+  await leftBehind();
+  await house.doors.sweep(new AbortController().signal);
+  expect((await house.events(run)).map(({ type }) => type)).toContain("approval-answered");
+  const handledAt = async () => {
+    const [row] = await house.store.sql("SELECT handled_at::text AS at FROM paramedic.clicks");
+    return String(row?.["at"]);
+  };
+  const swept = await handledAt();
+  await until(async () => (await handledAt()) !== swept, { timeoutMs: 15_000 });
+  expect((await house.events(run)).map(({ type }) => type)).not.toContain("answer-refused");
+  expect(house.told("U0LEAD")).toEqual([]);
+});
+
 test("a command whose process stops is said to be interrupted, and nobody is refused for it", async () => {
   const { run } = await house.ask();
   const web = createSlackWeb({ token: house.slack.botToken, apiUrl: house.slack.apiUrl });
