@@ -351,7 +351,9 @@ test("while Slack has not said which workspace is ours, no click counts", async 
   expect((await house.approval(approval)).state).toBe("pending");
   house.slack.fail("auth.test", null);
   await until(async () => {
+    // Once one has counted, the message may have no button any more.
+    if ((await house.approval(approval)).state === "approved") return true;
     await house.slack.click({ message, actionId: approveId, user: "U0LEAD", to: other.url });
-    return (await house.approval(approval)).state === "approved";
+    return false;
   });
 });
