@@ -246,6 +246,8 @@ export type Happening =
       readonly topic?: Topic;
       /** What exactly it is about: the approval that waits, the step that reports. Left out: the topic says it. */
       readonly about?: string;
+      /** Who of those to be told could not be, and why. Left out: nobody. */
+      readonly refused?: string;
     }
   /** Nobody could be told by this way, and nobody tries any more. */
   | {

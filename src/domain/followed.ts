@@ -13,6 +13,8 @@ export type Followed =
       readonly shownSeq: number;
       /** Whom the first telling reached, for the run's history; null: this was not the first, or it is not to be told. */
       readonly told: string | null;
+      /** Who of those to be told cannot be, and why, as a sentence; left out: nobody. */
+      readonly refused?: string;
       /** Whether nothing that could still happen to the run would have to be told. */
       readonly done: boolean;
     }

@@ -125,7 +125,9 @@ function sentence(event: RunEvent): Sentence {
     case "ended":
       return { text: `Ended ${event.outcome}: ${event.reason}`, tone: toneOf(event.outcome) };
     case "told":
-      return { text: `Told ${event.to}${about(event)}` };
+      return event.refused === undefined
+        ? { text: `Told ${event.to}${about(event)}` }
+        : { text: `Told ${event.to}${about(event)}, but ${event.refused}`, tone: "bad" };
     case "not-told":
       return { text: `Could not tell anybody by ${event.way}${about(event)}: ${event.reason}`, tone: "bad" };
     case "acknowledged":

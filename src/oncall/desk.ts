@@ -162,6 +162,9 @@ async function settle(options: DeskOptions, message: TakenMessage, followed: Fol
   const isAnnounced = followed.ok ? followed.told !== null : settled === "dead";
   if (topic === "announcement" && isAnnounced) options.onAnnounced?.(message.runId);
   if (clean.ok) {
+    if (clean.refused !== undefined) {
+      log.warn({ ...fields, reason: clean.refused }, "some of those who were to be told of a run cannot be");
+    }
     if (clean.told === null) return;
     metrics.noticeDelivered(way);
     log.info(fields, "people were told of a run");

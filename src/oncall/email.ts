@@ -40,7 +40,7 @@ export interface Mail {
 export interface Email {
   /** As `deliver`, any mail. */
   readonly send: (mail: Mail, to: readonly string[], signal: AbortSignal) => Promise<Delivered>;
-  /** Delivers to all recipients, or says who was refused and who has it all the same. */
+  /** Delivers to all recipients who are not refused for good; where some are to be tried again, says who has it all the same. */
   readonly deliver: Deliver<readonly string[]>;
   /** Gives up what is being delivered. */
   close(): void;
@@ -121,14 +121,19 @@ function toldTo(sent: SMTPSentMessageInfo, to: readonly string[], hidden: readon
   const refused = sent.rejectedErrors ?? [];
   const each = refused.map((error) => `${error.recipient ?? "one"}: ${answerOf(error, hidden)}`).join("; ");
   const counted = `${sent.rejected.length} of ${to.length} recipients`;
-  return {
-    ...failed(
-      `The SMTP server refused ${counted} (${oneLine(each, 5 * longestAnswer)}); the others have it.`,
-      refused.some((error) => !isLasting(error)),
-    ),
-    // An address that is written another way in the answer gets the mail again, rather than never.
-    reached: to.filter((address) => sent.accepted.includes(address)),
-  };
+  const reason = `The SMTP server refused ${counted} (${oneLine(each, 5 * longestAnswer)}); the others have it.`;
+  // An address that is written another way in the answer gets the mail again, rather than never.
+  const reached = to.filter((address) => sent.accepted.includes(address));
+  if (reached.length === 0 || refused.some((error) => !isLasting(error))) {
+    return {
+      ...failed(
+        reason,
+        refused.some((error) => !isLasting(error)),
+      ),
+      reached,
+    };
+  }
+  return { ok: true, refused: { who: to.filter((address) => !reached.includes(address)), reason } };
 }
 
 function classify(error: NodemailerError, hidden: readonly string[]): Delivered {
@@ -139,7 +144,8 @@ function classify(error: NodemailerError, hidden: readonly string[]): Delivered 
     return failed(`The SMTP server did not accept the login (${error.responseCode ?? error.code}).${next}`, retryable);
   }
   if (error.responseCode !== undefined) {
-    return failed(`The SMTP server refused the mail: ${answerOf(error, hidden)}.${next}`, retryable);
+    const refused = failed(`The SMTP server refused the mail: ${answerOf(error, hidden)}.${next}`, retryable);
+    return error.rejected !== undefined && !retryable ? { ...refused, refusesAll: true } : refused;
   }
   const what = error.originalCode ?? error.timeoutType ?? error.code ?? error.name;
   return failed(`The mail could not be handed to the SMTP server (${oneLine(what, 80)}).${next}`, retryable);

@@ -3,6 +3,7 @@
 import type { JsonObject } from "../domain/json.ts";
 import { type FurtherKind, furtherNotice, noticeOf } from "./notice.ts";
 import { isStillAsked } from "./question.ts";
+import { amongOthers, toldOf } from "./reached.ts";
 import type { Deliver, Follow, Message, Notice, OtherPage, Subject } from "./way.ts";
 
 /** What a way says after the notice itself. */
@@ -38,7 +39,7 @@ interface Place {
  * What has recovered, or was decided, before it was told is not told at all: nobody is woken for what is over. Only a
  * contact's mail is sent all the same, and says that it is over. Each call tells at most one thing and says by
  * `shownSeq` whether more is left. Of several recipients, those who have it do not get it again when the others are
- * tried again. What folds into one with others is acknowledged by the last that somebody has, and ended by the last that
+ * tried again, and who is refused for good keeps nobody else from having been told. What folds into one with others is acknowledged by the last that somebody has, and ended by the last that
  * is over.
  */
 export function followNotice<To extends string | readonly string[]>(way: NoticeWay<To>): Follow {
@@ -64,18 +65,21 @@ export function followNotice<To extends string | readonly string[]>(way: NoticeW
       };
     }
     const rest = without(to, reached);
-    const answer = rest.length > 0 ? await deliver(notice, rest, signal) : ({ ok: true } as const);
+    const delivered = rest.length > 0 ? await deliver(notice, rest, signal) : ({ ok: true } as const);
+    const answer = typeof rest === "string" ? delivered : amongOthers(delivered, rest, reached);
     if (!answer.ok) {
-      const { reached: more = [], ...failure } = answer;
+      const { reached: more = [], refusesAll: _, ...failure } = answer;
       return { ...failure, place: asJson({ sent, reached: [...reached, ...more] }), shownSeq: message.shownSeq };
     }
     const now = [...sent, notice.kind];
+    const { told: who, refused } = typeof to === "string" ? { told, refused: undefined } : toldOf(answer, to);
     return {
       ok: true,
       place: asJson({ sent: now, reached: [] }),
       // Whatever is told later has its cause in the history, so that there are two events at least.
       shownSeq: later.length > 0 ? Math.max(last - 1, 1) : last,
-      told: isNew ? told : null,
+      told: isNew ? (refused === undefined ? told : who) : null,
+      ...(refused === undefined ? {} : { refused }),
       done: later.length === 0 && isDone(message, subject, now, tells),
     };
   };

@@ -3,6 +3,7 @@
 import type { Email, Mail } from "./email.ts";
 import { mailId, threadId } from "./email-headers.ts";
 import { plotPng } from "./plot-png.ts";
+import { amongOthers, toldOf } from "./reached.ts";
 import { noReport, reportIn, type ToldReport } from "./report.ts";
 import { reportHtml } from "./report-html.ts";
 import { reportText } from "./report-text.ts";
@@ -19,14 +20,21 @@ export function mailReport(options: {
     const { place, shownSeq } = message;
     const told = reportIn(message, subject);
     if (!told) return noReport(message);
-    const reached = Array.isArray(place?.["reached"]) ? place["reached"] : [];
+    const reached = Array.isArray(place?.["reached"]) ? place["reached"].map(String) : [];
     const rest = to.filter((address) => !reached.includes(address));
-    const answer = rest.length > 0 ? await send(await mailOf(told, from), rest, signal) : ({ ok: true } as const);
+    const sent = rest.length > 0 ? await send(await mailOf(told, from), rest, signal) : ({ ok: true } as const);
+    const answer = amongOthers(sent, rest, reached);
     if (!answer.ok) {
-      const { reached: more = [], ...failure } = answer;
+      const { reached: more = [], refusesAll: _, ...failure } = answer;
       return { ...failure, place: { reached: [...reached, ...more] }, shownSeq };
     }
-    return { ok: true, place: null, shownSeq: subject.story.at(-1)?.seq ?? shownSeq, told: to.join(", "), done: true };
+    return {
+      ok: true,
+      place: null,
+      shownSeq: subject.story.at(-1)?.seq ?? shownSeq,
+      ...toldOf(answer, to),
+      done: true,
+    };
   };
 }
 

@@ -126,7 +126,11 @@ export interface NoticeAction {
 
 /** `retryable`: it may pass, so it is tried again later; otherwise somebody must change something first. */
 export type Delivered =
-  | { readonly ok: true }
+  | {
+      readonly ok: true;
+      /** Which of several recipients were refused for good, and why; left out: none, all have it. */
+      readonly refused?: { readonly who: readonly string[]; readonly reason: string };
+    }
   | {
       readonly ok: false;
       readonly reason: string;
@@ -136,6 +140,8 @@ export type Delivered =
       readonly throttled?: boolean;
       /** Which of several recipients have it all the same. */
       readonly reached?: readonly string[];
+      /** It is the recipients who are refused for good, each of them, and not what they were to be told. */
+      readonly refusesAll?: boolean;
     };
 
 /** Delivers one notice. `to` is the way's own: an address, a routing key. Never rejects; gives up when the signal aborts. */

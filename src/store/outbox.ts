@@ -89,7 +89,11 @@ export function createOutbox(database: Database): Outbox {
         if (!followed.ok) return fail(client, message, followed);
         const settled = await succeed(client, message, followed);
         if (settled === "done" && followed.told !== null)
-          await say(client, message, { type: "told", to: followed.told });
+          await say(client, message, {
+            type: "told",
+            to: followed.told,
+            ...(followed.refused === undefined ? {} : { refused: followed.refused }),
+          });
         return settled;
       });
     },
@@ -226,7 +230,9 @@ async function markAsked(client: pg.PoolClient, place: JsonObject | null): Promi
 async function say(
   client: pg.PoolClient,
   message: OutboxMessage,
-  what: { readonly type: "told"; readonly to: string } | { readonly type: "not-told"; readonly reason: string },
+  what:
+    | { readonly type: "told"; readonly to: string; readonly refused?: string }
+    | { readonly type: "not-told"; readonly reason: string },
 ): Promise<void> {
   const { runId, way, topic, about } = message;
   const happening = {

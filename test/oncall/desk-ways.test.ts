@@ -2,6 +2,7 @@
 
 import type { Followed } from "../../src/domain/followed.ts";
 import type { Rounds } from "../../src/domain/rounds.ts";
+import { tell } from "../../src/domain/story.ts";
 import { newId } from "../../src/ids.ts";
 import { type DeskOptions, openDesk, type TakenMessage } from "../../src/oncall/desk.ts";
 import type { Message } from "../../src/oncall/way.ts";
@@ -205,6 +206,20 @@ test("a message that the configuration cannot reach any more is a dead letter th
     what: "the history to say so",
   });
   expect(last).toMatchObject({ reason: expect.stringMatching(/no such level, contact or way.*correct/) });
+});
+
+test("who of several could not be told is in the history and in the log, and it is no failure", async () => {
+  const run = await put("email");
+  const warnings: object[] = [];
+  const log = { info: () => {}, warn: (fields: object) => void warnings.push(fields), error: () => {} };
+  open({ log, reach: () => async () => ({ ...ok, told: "ops", refused: "not dev: 550" }) });
+  const last = await until(async () => (await store.reads.events(run, 0)).find(({ type }) => type === "told"), {
+    what: "the history to say so",
+  });
+  expect(last).toMatchObject({ to: "ops", refused: "not dev: 550" });
+  expect(tell(last).text).toBe("Told ops of the alert, but not dev: 550");
+  expect(warnings).toMatchObject([{ run, reason: "not dev: 550" }]);
+  expect(await createOutbox(store.database).troubles()).toEqual({ dead: 0, failing: 0 });
 });
 
 test("a way that throws is tried again", async () => {

@@ -1,3 +1,4 @@
+import type { Followed } from "../../src/domain/followed.ts";
 import { createEmail, mailTells } from "../../src/oncall/email.ts";
 import { followNotice } from "../../src/oncall/follow-notice.ts";
 import type { Delivered } from "../../src/oncall/way.ts";
@@ -122,19 +123,47 @@ test("a refused login is somebody's to correct, and no reason quotes it", async 
   expect(failure(await deliver()).reason).toContain("550 paramedic [secret] [secret]");
 });
 
-test("a recipient who is refused is named, though the others have the mail", async () => {
+test("a recipient who is refused is named, and the others have the mail", async () => {
   smtp.refuseRecipient("dev@youtility.com", 550);
-  expect(failure(await deliver())).toEqual({
-    ok: false,
-    reason:
-      "The SMTP server refused 1 of 2 recipients (dev@youtility.com: 550 dev@youtility.com is not welcome); the others have it.",
-    retryable: false,
-    reached: ["ops@youtility.com"],
-  });
+  const reason =
+    "The SMTP server refused 1 of 2 recipients (dev@youtility.com: 550 dev@youtility.com is not welcome); the others have it.";
+  expect(await deliver()).toEqual({ ok: true, refused: { who: ["dev@youtility.com"], reason } });
   expect(smtp.mails.map((mail) => mail.to)).toEqual([["ops@youtility.com"]]);
   smtp.refuseRecipient("dev@youtility.com", 451);
-  expect(failure(await deliver())).toMatchObject({ retryable: true });
+  expect(failure(await deliver())).toMatchObject({ retryable: true, reached: ["ops@youtility.com"] });
 });
+
+test.each([
+  ["at once", [550]],
+  ["after it was deferred", [451, 550]],
+] as const)(
+  "a mailbox that is dead %s spoils nothing: the others were told, the history names it, and they hear that it is over",
+  async (_when, codes) => {
+    const follow = followNotice({
+      deliver: createEmail({ smtpUrl: smtp.url, from }).deliver,
+      to,
+      told: to.join(", "),
+      levels: () => 2,
+      tells: mailTells,
+    });
+    const handedOver = [1, happened.escalated(), happened.ended("ineffective")];
+    let message = messageOf();
+    let followed: Followed | null = null;
+    for (const code of codes) {
+      smtp.refuseRecipient("dev@youtility.com", code);
+      followed = await follow(message, subjectAfter(...handedOver), never);
+      message = afterwards(message, followed);
+    }
+    expect(followed).toMatchObject({
+      ok: true,
+      told: "ops@youtility.com",
+      refused: expect.stringMatching(/^not dev@youtility\.com: The SMTP server refused .*550 dev@/),
+    });
+    const over = await follow(message, subjectAfter(...handedOver, 9, happened.recovered()), never);
+    expect(over).toMatchObject({ ok: true, told: null, done: true });
+    expect(smtp.mails.map((mail) => mail.to)).toEqual([["ops@youtility.com"], ["ops@youtility.com"]]);
+  },
+);
 
 test("a mail that is taken again after whoever sent it was killed has the id that it had", async () => {
   const { deliver } = createEmail({ smtpUrl: smtp.url, from });

@@ -122,6 +122,16 @@ test("those who have it do not get it again when the others are tried again", as
   expect(smtp.mails.map((mail) => mail.to)).toEqual([["ops@example.net"], ["dev@example.net"]]);
 });
 
+test("who is refused for good keeps nobody else from having been told", async () => {
+  smtp.refuseRecipient("dev@example.net", 550);
+  expect(await follow()(reportMessage(), reportedBy(reportOf()), never)).toMatchObject({
+    ok: true,
+    told: "ops@example.net",
+    refused: expect.stringContaining("dev@example.net"),
+    done: true,
+  });
+});
+
 test("a run that has no such report is a failure for good", async () => {
   const told = await follow()(reportMessage({ about: "other" }), reportedBy(reportOf()), never);
   expect(told).toMatchObject({ ok: false, retryable: false, reason: "the run has no such report" });
