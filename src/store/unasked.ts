@@ -13,8 +13,11 @@ export interface UnaskedApproval {
 }
 
 export interface Unasked {
-  /** Those that have waited for longer than `afterMs` without having been asked for. */
-  find(afterMs: number): Promise<readonly UnaskedApproval[]>;
+  /**
+   * Those that have waited for longer than `afterMs` without having been asked for, at most 100, in the order of their
+   * ids; with `after`, those that follow this one.
+   */
+  find(afterMs: number, after?: string | null): Promise<readonly UnaskedApproval[]>;
   /**
    * Tells people by `policy`; null: the playbook names none, which the run's history then says. Does nothing where it was
    * asked for, decided or escalated meanwhile; returns whether it did something.
@@ -25,14 +28,15 @@ export interface Unasked {
 export function createUnasked(database: Database): Unasked {
   const { pool } = database;
   return {
-    find: async (afterMs) => {
+    find: async (afterMs, after = null) => {
       const { rows } = await pool.query<{ id: string; run_id: string; step: string; playbook_hash: string }>(
         `SELECT a.id, a.run_id, a.step, r.playbook_hash
          FROM paramedic.approvals a JOIN paramedic.runs r ON r.id = a.run_id
          WHERE a.state = 'pending' AND a.asked_at IS NULL AND a.unasked_at IS NULL AND a.expires_at > now()
            AND a.requested_at < now() - make_interval(secs => $1)
+           AND a.id > coalesce($2::uuid, '00000000-0000-0000-0000-000000000000')
          ORDER BY a.id LIMIT 100`,
-        [afterMs / 1000],
+        [afterMs / 1000, after],
       );
       return rows.map((row) => ({
         id: row.id,

@@ -36,14 +36,18 @@ async function asked({ secondsAgo = 300, expiresInMs = 60_000 } = {}): Promise<{
 }
 
 /** What looking once has logged. */
-async function look(policy: string | null = "ward", hasSlack = true, isReadable = true): Promise<readonly string[]> {
+async function look(
+  policy: string | null = "ward",
+  hasSlack = true,
+  isReadable = (_hash: string) => true,
+): Promise<readonly string[]> {
   const lines: string[] = [];
   const line = (level: string) => (fields: object, message: string) =>
     void lines.push(`${level} ${JSON.stringify(fields)} ${message}`);
   await escalateUnasked({
     store: unasked(),
     afterMs: 120_000,
-    policyOf: async () => (isReadable ? policy : undefined),
+    policyOf: async (hash) => (isReadable(hash) ? policy : undefined),
     hasSlack,
     tellPeople: () => void lines.push("people are told"),
     log: { warn: line("warn"), error: line("error") },
@@ -70,6 +74,22 @@ test("an approval that nobody could be asked for in time is given to the escalat
   expect(await escalated(run)).toHaveLength(1);
 });
 
+test("more than a hundred whose playbook only another worker can read keep no other one waiting", async () => {
+  const { run: unreadable } = await asked();
+  await store.sql("UPDATE paramedic.runs SET playbook_hash = 'sha256:another' WHERE id = $1", [unreadable]);
+  await store.sql(
+    `INSERT INTO paramedic.approvals (id, run_id, step, digest, effects, reasons, at_least, expires_at, requested_at)
+     SELECT (lpad(to_hex(number), 8, '0') || '-0000-7000-8000-000000000000')::uuid, $1, 'heal', 'd', '[]', '[]', 1,
+       now() + interval '1 hour', now() - interval '5 minutes'
+     FROM generate_series(1, 250) AS number`,
+    [unreadable],
+  );
+  const { run } = await asked();
+  await look("ward", true, (hash) => hash !== "sha256:another");
+  expect(await escalated(run)).toHaveLength(1);
+  expect(await escalated(unreadable)).toEqual([]);
+});
+
 test("without a Slack the reason says so", async () => {
   const { run } = await asked();
   await look("ward", false);
@@ -85,7 +105,7 @@ test("a playbook without an escalation tells nobody, which is an error in the lo
 
 test("a worker that cannot read the playbook leaves the approval to one that can", async () => {
   const { run } = await asked();
-  expect(await look("ward", true, false)).toEqual([]);
+  expect(await look("ward", true, () => false)).toEqual([]);
   expect(await escalated(run)).toEqual([]);
   await look();
   expect(await escalation(run)).toMatchObject({ policy: "ward" });
