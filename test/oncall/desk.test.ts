@@ -168,6 +168,23 @@ test("a level that cannot be reached does not silence the next one", async () =>
   expect(rows).toEqual([{ state: "waiting" }]);
 });
 
+test("a first message that has failed comes later, after the next one, and says what is so by then", async () => {
+  const run = await handedOver();
+  let isDown = true;
+  open({}, ({ level }) =>
+    level === 0 && isDown ? { ok: false, reason: "the mailbox does not answer", retryable: true } : { ok: true },
+  );
+  await until(() => told.some(({ way, level }) => way === "email" && level === 1), { what: "the second level" });
+  isDown = false;
+  await until(() => told.some(({ way, level }) => way === "email" && level === 0), {
+    what: "the first level, tried again",
+    timeoutMs: 20_000,
+  });
+  expect(told.filter(({ way }) => way === "email").map(({ level }) => level)).toEqual([1, 0]);
+  expect(told.at(-1)?.notice.story.map(({ type }) => type)).toContain("told");
+  await until(async () => (await happened(run, "told")).length === 3, { what: "the history to say so" });
+});
+
 test("what can never be delivered is a dead letter that is counted and told in the history", async () => {
   const run = await handedOver();
   open({ levelsOf: () => [{ afterMs: 0, ways: ["email"] }] }, () => ({
