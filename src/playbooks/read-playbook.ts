@@ -116,6 +116,12 @@ function readParts(raw: Raw, name: string | undefined, reading: Reading): ReadPl
   if (raw["verify"] === undefined && steps.some(({ step }) => changesTarget(step))) {
     reading.warn(["name"], "no verify: a run that changes something can only end unknown; say how success is measured");
   }
+  if (raw["escalate"] === undefined && steps.some(({ step }) => mayAsk(step, budget !== undefined))) {
+    reading.warn(
+      ["name"],
+      "no escalate: nobody hears of a change that waits for approval where it cannot be asked for in Slack; name a policy",
+    );
+  }
   if (people.escalate !== null && people.escalate.holdMs !== null && raw["verify"] === undefined) {
     reading.error(
       ["escalate"],
@@ -150,6 +156,13 @@ function readParts(raw: Raw, name: string | undefined, reading: Reading): ReadPl
 
 function changesTarget(step: Step): boolean {
   return step.kind === "change" && !step.tells;
+}
+
+/** Whether people may have to approve the step: by itself, or since a budget is spent. */
+function mayAsk(step: Step, hasBudget: boolean): boolean {
+  if (step.kind !== "change" || !changesTarget(step)) return false;
+  if (step.approval === "always" || step.risk === "irreversible" || hasBudget) return true;
+  return step.approval !== "never" && step.risk === "high";
 }
 
 function warnOfNoEnd(steps: readonly LoadedStep[], reading: Reading): void {

@@ -66,7 +66,8 @@ export interface Outbox {
   otherPages(runId: string): Promise<readonly OtherPage[]>;
   /**
    * How many messages were given up in the last week, and how many have failed and are tried again; with them the
-   * escalations whose policy no worker knows, and those that are due and nobody looks at.
+   * escalations whose policy no worker knows, those that are due and nobody looks at, and the approvals that wait and
+   * that nobody knows of.
    */
   troubles(): Promise<{ readonly dead: number; readonly failing: number }>;
 }
@@ -260,9 +261,15 @@ const isRecent = "settled_at > now() - interval '7 days'";
 export const isGivenUp = `e.due_at IS NULL AND e.unknown_since > now() - interval '7 days'
   AND e.acknowledged_at IS NULL AND e.recovered_at IS NULL AND NOT ${isOver}`;
 
+/** An approval that waits, that could not be asked for, and whose playbook names no policy by which people would be told. */
+const nobodyKnows = `a.state = 'pending' AND a.asked_at IS NULL AND a.unasked_at IS NOT NULL
+  AND NOT EXISTS (SELECT FROM paramedic.escalations e
+    WHERE e.run_id = a.run_id AND e.topic = 'approval-unasked' AND e.about = a.id::text)`;
+
 const troublesSql = `
 SELECT (SELECT count(*)::int FROM paramedic.outbox WHERE state = 'dead' AND ${isRecent})
-  + (SELECT count(*)::int FROM paramedic.escalations e JOIN paramedic.runs r ON r.id = e.run_id WHERE ${isGivenUp}) AS dead,
+  + (SELECT count(*)::int FROM paramedic.escalations e JOIN paramedic.runs r ON r.id = e.run_id WHERE ${isGivenUp})
+  + (SELECT count(*)::int FROM paramedic.approvals a WHERE ${nobodyKnows}) AS dead,
   (SELECT count(*)::int FROM paramedic.outbox
    WHERE state IN ('waiting', 'following') AND due_at IS NOT NULL AND last_error IS NOT NULL)
   + (SELECT count(*)::int FROM paramedic.escalations

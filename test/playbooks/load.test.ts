@@ -425,9 +425,8 @@ describe("one mistake, one message with its line", () => {
     ["    expect: output.longestSeconds < 300\n", "", "15: verify[0].expect is missing"],
     ["    expect:", "    within: 10s\n    every: 20s\n    expect:", "17: every (20s) is longer than within (10s)"],
   ])("%j instead of %j: line %s", (from, to, problem) => {
-    expect(problemsOf(changed(from, to)).filter((line) => !line.includes("unknown key 'title'"))).toEqual([
-      `heal.yaml:${problem}`,
-    ]);
+    const others = /unknown key 'title'|warning: no escalate/;
+    expect(problemsOf(changed(from, to)).filter((line) => !others.test(line))).toEqual([`heal.yaml:${problem}`]);
   });
 
   test.each<[string, string]>([
@@ -496,11 +495,10 @@ escalate: nobody
 });
 
 test("a step says when what it changed is put back", () => {
-  const step = (lines: string) =>
-    changed(
-      "    do: postgres.cancel-queries\n    with:\n      olderThanSeconds: 300\n",
-      `    do: postgres.read-only\n${lines}`,
-    );
+  const step = (lines: string) => {
+    const from = "    do: postgres.cancel-queries\n    with:\n      olderThanSeconds: 300\n";
+    return `${changed(from, `    do: postgres.read-only\n${lines}`)}escalate: database\n`;
+  };
   const revertOf = (lines: string) => {
     const compiled = compilePlaybook(step(lines), world);
     if (!compiled.ok) throw new Error(JSON.stringify(compiled));
@@ -550,6 +548,24 @@ test("changing something without verify is a warning, and the playbook still loa
     "heal.yaml:1: warning: no verify: a run that changes something can only end unknown; say how success is measured",
   ]);
   expect(compilePlaybook(text, world)).toMatchObject({ ok: true });
+});
+
+test("what may have to ask and names no escalation is a warning, and the playbook still loads", () => {
+  const warning = expect.stringMatching(/^heal\.yaml:1: warning: no escalate: nobody hears of a change/);
+  const asking = changed("do: postgres.cancel-queries\n", "do: postgres.cancel-queries\n    approval: always\n");
+  expect(problemsOf(asking)).toEqual([warning]);
+  expect(problemsOf(`${asking}escalate: database\n`)).toEqual([]);
+  expect(problemsOf(`${good}budget: [3/1h]\n`)).toEqual([warning]);
+  const risky = (approval: string) =>
+    problemsOf(
+      changed(
+        "do: postgres.cancel-queries\n    with:\n      olderThanSeconds: 300\n",
+        `do: postgres.read-only\n    approval: ${approval}\n`,
+      ),
+    );
+  expect(risky("by-risk")).toEqual([warning]);
+  expect(risky("never")).toEqual([]);
+  expect(compilePlaybook(asking, world)).toMatchObject({ ok: true });
 });
 
 describe("an empty selection is an error, never everything", () => {

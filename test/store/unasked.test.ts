@@ -103,6 +103,18 @@ test("a playbook without an escalation tells nobody, which is an error in the lo
   expect(await escalated(run)).toMatchObject([{ policy: null }]);
 });
 
+test("an approval that nobody knows of is in readiness until it is decided", async () => {
+  const troubles = () => createOutbox(store.database).troubles();
+  const { approval } = await asked();
+  await look(null);
+  expect(await troubles()).toEqual({ dead: 1, failing: 0 });
+  await store.approvals.answer({ approval, digest: "d", decision: "decline", by: "api:boss", reason: null });
+  expect(await troubles()).toEqual({ dead: 0, failing: 0 });
+  await asked();
+  await look("ward");
+  expect(await troubles()).toMatchObject({ dead: 0 });
+});
+
 test("a worker that cannot read the playbook leaves the approval to one that can", async () => {
   const { run } = await asked();
   expect(await look("ward", true, () => false)).toEqual([]);
