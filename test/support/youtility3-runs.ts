@@ -15,19 +15,21 @@ export async function runsOf(service: Service, alertname: string): Promise<reado
   return body.runs.filter((run: { episodeId: string }) => of.some(({ id }: { id: string }) => id === run.episodeId));
 }
 
-/** Fires an alert of this name by the webhook, resolves it once its run has ended, and returns that run. */
-export async function lateAlert(service: Service, alertname: string): Promise<RunView> {
-  const alert = {
-    labels: { alertname, service: "youtility3", severity: "critical" },
-    fingerprint: "1a7e".padStart(16, "0"),
-    startsAt: new Date().toISOString(),
-  };
+/** An alert that was told by the webhook, and not noticed by Prometheus. */
+export interface Posted {
+  /** The run that it has started. */
+  readonly run: string;
+  /** Tells that it is over. */
+  resolve(): Promise<unknown>;
+}
+
+/** Tells of an alert by the webhook, as Alertmanager does. */
+export async function postAlert(service: Service, labels: Readonly<Record<string, string>>): Promise<Posted> {
+  const alert = { labels, fingerprint: "1a7e".padStart(16, "0"), startsAt: new Date().toISOString() };
   const { status, body } = await service.notify([alert]);
-  const id = body?.runs?.[0]?.id;
-  if (!id) throw new Error(`No run was started: ${status} ${JSON.stringify(body)}`);
-  const ended = await endOf(service, id);
-  await service.notify([{ ...alert, status: "resolved" }]);
-  return ended;
+  const run = body?.runs?.[0]?.id;
+  if (!run) throw new Error(`No run was started: ${status} ${JSON.stringify(body)}`);
+  return { run, resolve: () => service.notify([{ ...alert, status: "resolved" }]) };
 }
 
 /** The run as it ends; where it does not, the failure says how far it came. */
@@ -43,14 +45,28 @@ export async function endOf(service: Service, id: string): Promise<RunView> {
   );
 }
 
+/** The names of the alerts that are pending or firing in Prometheus. */
+export async function alertsIn(prometheusUrl: string): Promise<readonly string[]> {
+  const response = await fetch(`${prometheusUrl}/api/v1/alerts`, { headers: { connection: "close" } });
+  const { data } = (await response.json()) as { data: { alerts: readonly { labels: Record<string, string> }[] } };
+  return data.alerts.map(({ labels }) => labels["alertname"] ?? "");
+}
+
+/** Whether Prometheus was answered when it asked last; null: it has not asked yet. */
+export async function isUp(prometheusUrl: string): Promise<boolean | null> {
+  const response = await fetch(`${prometheusUrl}/api/v1/query?query=up`, { headers: { connection: "close" } });
+  const { data } = (await response.json()) as { data: { result: readonly { value: readonly [number, string] }[] } };
+  const [up] = data.result;
+  return up ? up.value[1] === "1" : null;
+}
+
 /** The ids of all runs once all of them and all alerts are over; null: not yet. */
 export async function idsWhenCalm(service: Service, prometheusUrl: string): Promise<readonly string[] | null> {
-  const response = await fetch(`${prometheusUrl}/api/v1/alerts`, { headers: { connection: "close" } });
-  const { data } = (await response.json()) as { readonly data: { readonly alerts: readonly unknown[] } };
+  const alerts = await alertsIn(prometheusUrl);
   const { body: seen } = await service.api("GET", "/api/v1/episodes?status=firing");
   const { body } = await service.api("GET", "/api/v1/runs?limit=100");
   const runs = body.runs as readonly { readonly id: string; readonly state: string }[];
-  const isCalm = data.alerts.length === 0 && seen.episodes.length === 0 && runs.every(({ state }) => state === "ended");
+  const isCalm = alerts.length === 0 && seen.episodes.length === 0 && runs.every(({ state }) => state === "ended");
   return isCalm ? runs.map(({ id }) => id) : null;
 }
 

@@ -26,7 +26,7 @@ import { startSystemd, systemdService, type TestSystemd } from "./systemd.ts";
 import { sleep, until } from "./until.ts";
 import { createYoutility3, djangoService, python, type Youtility3 } from "./youtility3.ts";
 import { startYoutility3Alertmanager } from "./youtility3-alertmanager.ts";
-import { endOf, historyOf, idsWhenCalm, lateAlert, runsOf } from "./youtility3-runs.ts";
+import { alertsIn, endOf, historyOf, idsWhenCalm, isUp, type Posted, postAlert, runsOf } from "./youtility3-runs.ts";
 
 const root = resolve(".");
 const unit = "youtility3.service";
@@ -72,6 +72,8 @@ export interface Stack {
   readonly service: Service;
   readonly callers: Callers;
   readonly statusPage: Awaited<ReturnType<typeof startStatusPageDouble>>["double"];
+  /** Ends the application's Redis for good. */
+  stopRedis(): Promise<void>;
   /** Where the application, Prometheus and Alertmanager answer. */
   readonly addresses: { readonly application: string; readonly prometheus: string; readonly alertmanager: string };
   /** Statements as superuser in the application's database. */
@@ -83,8 +85,22 @@ export interface Stack {
   visit(paths: readonly string[], everyMs?: number): Visit;
   /** Waits until Prometheus has noticed and a run has begun that was not returned before; returns its id. */
   noticed(alertname: string): Promise<string>;
-  /** Tells of an alert whose trouble is over already, as Alertmanager does where it was slow, and returns how its run ended. */
-  late(alertname: string): Promise<RunView>;
+  /** Whether the application answers Prometheus, or does not. */
+  answers(whether: boolean): Promise<boolean>;
+  /** Waits until the application has measured no page for as long as it looks back. */
+  quiet(): Promise<void>;
+  /** Tells of an alert by the webhook, with the labels of its rule, where Prometheus itself cannot notice it. */
+  posted(alertname: string): Promise<Posted>;
+  /**
+   * Tells of an alert whose trouble is over already, as Alertmanager does where it was slow, while people look at these
+   * pages, and returns how its run ended.
+   */
+  late(alertname: string, pages?: readonly string[]): Promise<RunView>;
+  /**
+   * Makes a trouble while Paramedic is paused, waits until it has been noticed, ends the trouble by what `cause` returns,
+   * waits until Prometheus sees nothing of it any more, and returns how the run ended once Paramedic goes on.
+   */
+  gone(alertname: string, cause: () => Promise<() => Promise<unknown>>): Promise<RunView>;
   /** Waits until no alert fires any more and no run goes on; those that there are by then are not `noticed` any more. */
   calm(): Promise<void>;
   /** Waits until a run, any one where left out, asks in Slack, and returns which run and what people read there. */
@@ -106,7 +122,7 @@ export interface Stack {
 }
 
 export interface Visit {
-  /** How many pages were looked at. */
+  /** How many pages were answered. */
   seen(): number;
   stop(): Promise<void>;
 }
@@ -208,13 +224,16 @@ async function start(
   afterwards(() => alertmanager.stop());
   const scraped = `127.0.0.1:${port}`;
   const rules = await readFile(join(root, "examples/youtility3/alerts.yml"), "utf8");
+  const ruleGroups: readonly RuleGroup[] = parse(hurried(rules, options)).groups.filter(
+    ({ name }: RuleGroup) => name === "youtility3",
+  );
   const prometheus = await startPrometheus({
     port: prometheusPort,
     scrape: [scraped],
     history: historyOf(options.yesterday ?? {}, scraped),
     job: "youtility3",
     metricsPath: "/monitoring/metrics/",
-    ruleGroups: parse(hurried(rules, options)).groups.filter(({ name }: { name: string }) => name === "youtility3"),
+    ruleGroups,
     alertmanagers: [`127.0.0.1:${alertmanager.port}`],
   });
   afterwards(() => prometheus.stop());
@@ -225,8 +244,30 @@ async function start(
     const isJson = response.headers.get("content-type")?.startsWith("application/json");
     return { status: response.status, body: isJson ? JSON.parse(text) : text };
   };
+  const visit: Stack["visit"] = (paths, everyMs = 20) => {
+    const visiting = visitor(get, paths, everyMs);
+    afterwards(visiting.stop);
+    return visiting;
+  };
   const people = answering(service, callers);
   const known = new Set<string>();
+  const noticed: Stack["noticed"] = async (alertname) => {
+    const { id } = await until(async () => (await runsOf(service, alertname)).find((run) => !known.has(run.id)), {
+      timeoutMs: 60_000,
+      everyMs: 200,
+      what: () => `a run for ${alertname} (${service.child.output().slice(-2_000)})`,
+    });
+    known.add(id);
+    return id;
+  };
+  const answers: Stack["answers"] = async (whether) => (await isUp(prometheus.url)) === whether;
+  const posted: Stack["posted"] = async (alertname) => {
+    const rule = ruleGroups.flatMap(({ rules }) => rules).find(({ alert }) => alert === alertname);
+    if (!rule) throw new Error(`No rule raises ${alertname}`);
+    const alert = await postAlert(service, { alertname, ...rule.labels });
+    known.add(alert.run);
+    return alert;
+  };
   return {
     yt3,
     patient,
@@ -236,26 +277,45 @@ async function start(
     callers,
     statusPage: statusPage.double,
     addresses: { application: url, prometheus: prometheus.url, alertmanager: alertmanager.url },
+    stopRedis: async () => {
+      redis.disconnect();
+      await redisServer.stop();
+    },
     sql,
     get,
-    visit: (paths, everyMs = 20) => {
-      const visiting = visitor(get, paths, everyMs);
-      afterwards(visiting.stop);
-      return visiting;
-    },
-    noticed: async (alertname) => {
-      const { id } = await until(async () => (await runsOf(service, alertname)).find((run) => !known.has(run.id)), {
+    visit,
+    noticed,
+    posted,
+    answers,
+    quiet: async () => {
+      const requests = async () => (await get("/monitoring/dashboard/")).body.requests;
+      await until(async () => (await requests()) === 0 && (await answers(true)), {
         timeoutMs: 60_000,
-        everyMs: 200,
-        what: () => `a run for ${alertname} (${service.child.output().slice(-2_000)})`,
+        what: "no page to be looked at",
       });
-      known.add(id);
-      return id;
     },
-    late: async (alertname) => {
-      const ended = await lateAlert(service, alertname);
-      known.add(ended.id);
+    late: async (alertname, pages = []) => {
+      const visiting = pages.length > 0 ? visit(pages) : null;
+      if (visiting) await until(() => visiting.seen() > 30, { timeoutMs: 30_000, what: "people to look at pages" });
+      await until(() => answers(true), { timeoutMs: 30_000, what: "Prometheus to have an answer" });
+      const { run, resolve } = await posted(alertname);
+      const ended = await endOf(service, run);
+      await resolve();
+      await visiting?.stop();
       return ended;
+    },
+    gone: async (alertname, cause) => {
+      await service.pause(true);
+      const end = await cause();
+      const run = await noticed(alertname);
+      await end();
+      await until(async () => !(await alertsIn(prometheus.url)).includes(alertname), {
+        timeoutMs: 60_000,
+        everyMs: 100,
+        what: `${alertname} to be over`,
+      });
+      await service.pause(false);
+      return await endOf(service, run);
     },
     calm: async () => {
       const ids = await until(() => idsWhenCalm(service, prometheus.url), {
@@ -316,6 +376,11 @@ function unitOf(yt3: Youtility3, port: number, { startLimit }: StackOptions): st
 
 /** In the place of the proxy: what counts is that it is started again. */
 const proxyUnit = "[Service]\nExecStart=/bin/sleep infinity\n";
+
+interface RuleGroup {
+  readonly name: string;
+  readonly rules: readonly { readonly alert: string; readonly labels: Readonly<Record<string, string>> }[];
+}
 
 interface Place {
   readonly app: string;
@@ -399,8 +464,13 @@ function visitor(get: Stack["get"], paths: readonly string[], everyMs: number): 
   let over = false;
   let seen = 0;
   const visiting = (async () => {
-    for (; !over; seen += 1) {
-      await get(paths[seen % paths.length] as string).catch(() => {});
+    for (let asked = 0; !over; asked += 1) {
+      await get(paths[asked % paths.length] as string).then(
+        () => {
+          seen += 1;
+        },
+        () => {},
+      );
       await sleep(everyMs);
     }
   })();

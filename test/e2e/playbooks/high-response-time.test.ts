@@ -2,7 +2,7 @@
 
 import { pages } from "../../support/callers.ts";
 import { until } from "../../support/until.ts";
-import { type Stack, stackServices, startStack } from "../../support/youtility3-stack.ts";
+import { resultOf, type Stack, stackServices, startStack, type Visit } from "../../support/youtility3-stack.ts";
 import { troubles } from "../../support/youtility3-troubles.ts";
 
 jest.setTimeout(240_000);
@@ -18,7 +18,7 @@ stackServices.describe("high-response-time", () => {
       playbook: "high-response-time",
       // A restart must not look like a recovery: what was slow before is still counted when the application is back.
       env: { ...trouble.stack.env, METRICS_WINDOW_MINUTES: "0.2" },
-      hurry: [["within: 30s", "within: 20s"]],
+      hurry: [...trouble.stack.hurry, ["within: 30s", "within: 20s"]],
     });
   });
   afterAll(() => stack?.stop());
@@ -65,10 +65,25 @@ stackServices.describe("high-response-time", () => {
     const run = await stack.noticed("HighResponseTime");
     await stack.asked(run);
     await people.stop();
+    const quick = stack.visit(["/search/"]);
     const ended = await stack.ended(run);
     expect(ended).toMatchObject({ outcome: "fixed", approvals: [{ state: "voided" }] });
     await stack.says(run, "an answer does not count any more");
     expect(await started()).toBe(before);
+    await putBack(run);
+    await stack.calm();
+    await quick.stop();
+  });
+
+  test("nobody asks for a page any more: that is no recovery, and support is told so", async () => {
+    const people = stack.visit(["/slow/?seconds=1.2"]);
+    const run = await stack.noticed("HighResponseTime");
+    await stack.asked(run);
+    await people.stop();
+    const ended = await stack.ended(run);
+    expect(ended.outcome).toBe("ineffective");
+    expect(ended.reason).toMatch(/ did not hold within 20s \(nobody has asked for a page since\)$/);
+    await stack.mailed(run, support, "nobody has asked for a page since");
     await putBack(run);
     await stack.calm();
   });
@@ -111,10 +126,28 @@ stackServices.describe("high-response-time", () => {
 
   test("an alert that comes too late: measured again, and nothing is changed", async () => {
     const before = await started();
-    const ended = await stack.late("HighResponseTime");
+    const ended = await stack.late("HighResponseTime", ["/search/"]);
     expect(ended).toMatchObject({ outcome: "nothing-to-do", approvals: [] });
+    expect(resultOf(ended, "measured").body.requests).toBeGreaterThan(0);
     expect(ended.steps.filter(({ state }) => state === "skipped").map(({ id }) => id)).toEqual(["timeout", "restart"]);
     await stack.says(ended.id, "Nothing to do: HighResponseTime on youtility3");
+    expect([await started(), (await variables()).includes("7200")]).toEqual([before, false]);
+  });
+
+  test("a trouble that is over before Paramedic gets to it: nothing is changed, and nobody is asked", async () => {
+    const before = await started();
+    let quick: Visit | undefined;
+    const ended = await stack.gone("HighResponseTime", async () => {
+      const people = stack.visit(["/slow/?seconds=1.2"]);
+      return async () => {
+        await people.stop();
+        quick = stack.visit(["/search/"]);
+      };
+    });
+    await quick?.stop();
+    expect(["resolved", "nothing-to-do"]).toContain(ended.outcome);
+    expect(ended.approvals).toEqual([]);
+    expect(ended.events.map(({ type }) => type)).not.toContain("step-started");
     expect([await started(), (await variables()).includes("7200")]).toEqual([before, false]);
   });
 });

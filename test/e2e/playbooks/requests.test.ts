@@ -82,7 +82,9 @@ stackServices.describe("by request", () => {
     test("where nothing is bloated the statistics are renewed, nobody is asked, and both sizes stand in the story", async () => {
       await stack.sql("UPDATE core_ticket SET priority = 2");
       await counted("n_mod_since_analyze", 50);
+      const people = stack.visit(["/search/"]);
       const ended = await stack.ended(await request());
+      await people.stop();
       expect(ended).toMatchObject({ outcome: "fixed", approvals: [] });
       expect(resultOf(ended, "before").tables.length).toBe(resultOf(ended, "after").tables.length);
       expect(ended.steps.find(({ id }) => id === "reindex")?.state).toBe("skipped");
