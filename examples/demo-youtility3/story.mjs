@@ -70,6 +70,11 @@ async function notice(stack, trouble, name, say, isDone) {
       say("now", `${what} ${much}${limit ? ` (the limit is ${limit})` : ""}`, { style: "yellow" });
     return rows;
   };
+  if (trouble.alertname === null) {
+    const before = await look();
+    say("engineer", "asks Paramedic over REST: its alert compares with yesterday, and there is none here");
+    return { before, run: await stack.request({}) };
+  }
   const noticed = stack.noticed(trouble.alertname);
   let sign = () => {};
   const seen = new Promise((resolve) => {

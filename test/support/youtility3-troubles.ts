@@ -11,8 +11,8 @@ import type { Stack, StackOptions, Visit } from "./youtility3-stack.ts";
 /** A trouble, by the name of the playbook that heals it. */
 export interface Trouble {
   readonly stack: Omit<StackOptions, "playbook">;
-  /** The alert by which Prometheus notices it. */
-  readonly alertname: string;
+  /** The alert by which Prometheus notices it; null: it compares with yesterday, and an engineer asks. */
+  readonly alertname: string | null;
   /** Who has to agree, in this order. */
   readonly people: readonly string[];
   /** Makes it. What it needs to go on is ended by the stack's `stop`. */
@@ -59,17 +59,10 @@ export const troubles = {
     cause: visitEverything,
   },
   "performance-degradation": {
-    // A table that can be filled quickly again. Yesterday it was quick to read.
-    stack: {
-      yesterday: { youtility3_query_time_p95_seconds: 0.000_5 },
-      hurry: [["p95_seconds > 0.03", "p95_seconds > 0.01"]],
-    },
-    alertname: "PerformanceDegraded",
+    stack: {},
+    alertname: null,
     people: lead,
-    cause: async (stack) => {
-      await bloat(stack);
-      return stack.visit(["/search/?times=5"]);
-    },
+    cause: bloat,
   },
   "memory-growth": {
     stack: {},
@@ -123,11 +116,11 @@ export async function manyTickets(stack: Stack): Promise<void> {
   await stack.sql("ANALYZE core_ticket");
 }
 
-/** All but the oldest rows are gone, and still take their room, and whoever reads the table looks at all of them. */
+/** Nine of ten rows are gone, and still take their room. */
 async function bloat(stack: Stack): Promise<void> {
   await stack.sql("ALTER TABLE core_ticket SET (autovacuum_enabled = off)");
-  await addTickets(stack, 300_000);
-  await stack.sql("DELETE FROM core_ticket WHERE id > (SELECT min(id) + 5000 FROM core_ticket)");
+  await addTickets(stack, 50_000);
+  await stack.sql("DELETE FROM core_ticket WHERE id % 10 > 0");
 }
 
 /** Two versions, of which the second one, which is served, fails at every look at the tickets. */
