@@ -113,6 +113,8 @@ export interface Stack {
   says(run: string, text: string): Promise<void>;
   /** Waits until somebody has a mail about the run that says something. */
   mailed(run: string, to: string, text: string): Promise<void>;
+  /** As where it is away: whoever asks it gets no answer. */
+  stopPrometheus(): Promise<unknown>;
   /** Starts the playbook, or one of the others, as an engineer does. */
   request(inputs: Readonly<Record<string, unknown>>, playbook?: string): Promise<string>;
   /** Lets the playbook's newest occurrence be due, as if no worker had been there for ten days; returns its run's id. */
@@ -339,6 +341,7 @@ async function start(
         what: () => `a mail to ${to} that says '${text}': ${mails().join("\n\n")}`,
       });
     },
+    stopPrometheus: () => prometheus.stop(),
     request: async (inputs, playbook = options.playbook) => {
       const body = { playbook, target: "youtility3", inputs, reason: "a test" };
       const { status, body: made } = await service.api("POST", "/api/v1/runs", body, tokens.operator);

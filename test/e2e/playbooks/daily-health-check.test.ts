@@ -1,5 +1,7 @@
 /** The morning's look: by its schedule, reported by mail either way, and said in Slack where something is not well. */
 
+import { readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { mailsTo } from "../../support/callers.ts";
 import { isPlot, reportMail, reportsInSlack } from "../../support/report.ts";
 import { until } from "../../support/until.ts";
@@ -7,11 +9,19 @@ import { resultOf, type Stack, stackServices, startStack } from "../../support/y
 
 jest.setTimeout(180_000);
 
+const unit = "youtility3.service";
+
 stackServices.describe("daily-health-check", () => {
   let stack: Stack;
   beforeAll(async () => {
     // Every minute in place of every morning.
-    stack = await startStack({ playbook: "daily-health-check", hurry: [["0 6 * * *", "* * * * *"]] });
+    stack = await startStack({
+      playbook: "daily-health-check",
+      hurry: [
+        ["0 6 * * *", "* * * * *"],
+        ["within: 30s", "within: 5s"],
+      ],
+    });
   });
   afterAll(() => stack?.stop());
 
@@ -23,11 +33,11 @@ stackServices.describe("daily-health-check", () => {
     const ended = await stack.ended(run);
     expect(ended).toMatchObject({ outcome: "nothing-to-do", target: "youtility3", trigger: { kind: "schedule" } });
     expect(ended.steps.map(({ id, state }) => [id, state])).toEqual([
+      ["health", "observed"],
       ["dashboard", "observed"],
       ["alerts", "observed"],
       ["queries", "observed"],
       ["responses", "observed"],
-      ["health", "observed"],
       ["say", "done"],
     ]);
     expect(resultOf(ended, "health").body).toMatchObject({ healthy: true, database: true, cache: true });
@@ -84,5 +94,43 @@ stackServices.describe("daily-health-check", () => {
       () => mailsTo(stack.callers, "monitoring-alerts@youtility.com").some((mail) => mail.includes("hands it over")),
       { what: "a mail to support" },
     );
+  });
+
+  test("a page that fails, and a Prometheus that is away, leave the rest of the report", async () => {
+    const views = join(stack.yt3.folder, "monitoring/views.py");
+    const works = await readFile(views, "utf8");
+    await writeFile(
+      views,
+      works.replace("def dashboard(request):\n", "def dashboard(request):\n    raise RuntimeError()\n"),
+    );
+    await stack.systemd.systemctl("restart", unit);
+    await until(async () => (await stack.get("/monitoring/health/")).status === 200, {
+      timeoutMs: 30_000,
+      what: "the application",
+    });
+    await stack.stopPrometheus();
+    const ended = await stack.ended(await stack.request({}));
+    expect(ended.outcome).toBe("nothing-to-do");
+    const { text } = await reportMail(stack.callers, ended.id);
+    expect(text).toContain(" * No alert is active.\n");
+    expect(text).toContain(" * How long responses and queries take is not known; queries above 200 ms: ");
+    expect(text.replaceAll(/\s+/g, " ")).toContain(
+      "how many requests failed is not known. Prometheus does not tell of the last day.",
+    );
+    expect(text).toMatch(/\n {2}The application is +well +well\n/);
+    expect(resultOf(ended, "say").plots).toEqual([]);
+    await writeFile(views, works);
+  });
+
+  test("an application that does not answer is reported as that, said in Slack, and handed over", async () => {
+    await stack.systemd.systemctl("stop", unit);
+    const ended = await stack.ended(await stack.request({}));
+    expect(ended.outcome).toBe("ineffective");
+    const mail = await reportMail(stack.callers, ended.id);
+    expect(mail.text).toContain(" * The application does not answer. Which alerts are active is not known.\n");
+    expect(mail.text).toMatch(/\n {2}The application is +not answering +well\n/);
+    const message = await until(() => reportsInSlack(stack.callers, ended.id)[0], { what: "the message in Slack" });
+    expect(message[1]).toMatch(/^• The application does not answer\. /);
+    await stack.mailed(ended.id, "monitoring-alerts@youtility.com", "hands it over");
   });
 });
