@@ -19,6 +19,7 @@ import { prometheusService, startPrometheus } from "./prometheus.ts";
 import type { RealService } from "./real-service.ts";
 import { redisService, startRedis } from "./redis.ts";
 import { temporaryFolder } from "./run-folder.ts";
+import { letBeDue, runBySchedule } from "./schedules.ts";
 import { killServices, type Service, type ServiceTarget, startService, tokens } from "./service.ts";
 import type { SlackMessage } from "./slack-double-workspace.ts";
 import { startStatusPageDouble } from "./status-page-double.ts";
@@ -117,8 +118,10 @@ export interface Stack {
   stopPrometheus(): Promise<unknown>;
   /** Starts the playbook, or one of the others, as an engineer does. */
   request(inputs: Readonly<Record<string, unknown>>, playbook?: string): Promise<string>;
-  /** Lets the playbook's newest occurrence be due, as if no worker had been there for ten days; returns its run's id. */
+  /** Lets the playbook's newest occurrence be due, as if no worker had been there for 40 days; returns its run's id. */
   scheduled(): Promise<string>;
+  /** Lets it be due, where that starts none. */
+  letBeDue(): Promise<void>;
   ended(run: string): Promise<RunView>;
   stop(): Promise<void>;
 }
@@ -348,14 +351,8 @@ async function start(
       if (status !== 201) throw new Error(`The request was answered with ${status}: ${JSON.stringify(made)}`);
       return made.id;
     },
-    scheduled: async () => {
-      const behind = "UPDATE paramedic.schedules SET last_due = now() - interval '10 days' RETURNING playbook";
-      await until(async () => (await query(ownUrl, behind)).length > 0, { what: "the schedule to be known" });
-      return await until(async () => (await scheduledRuns(service))[0]?.id, {
-        timeoutMs: 30_000,
-        what: "the run of the schedule",
-      });
-    },
+    scheduled: () => runBySchedule(service, ownUrl),
+    letBeDue: () => letBeDue(ownUrl),
     ended: (run) => endOf(service, run),
     stop,
   };
@@ -484,9 +481,4 @@ function visitor(get: Stack["get"], paths: readonly string[], everyMs: number): 
       await visiting;
     },
   };
-}
-
-async function scheduledRuns(service: Service): Promise<readonly { readonly id: string }[]> {
-  const { body } = await service.api("GET", "/api/v1/runs?limit=100");
-  return body.runs.filter(({ trigger }: { trigger: { kind: string } }) => trigger.kind === "schedule");
 }

@@ -49,6 +49,12 @@ stackServices.describe("bottleneck-report", () => {
     const { points, table, plots } = resultOf(ended, "say");
     expect(points).toHaveLength(3);
     expect(table.rows).toContainEqual(["/slow/", expect.any(String), expect.stringMatching(/^1\.[5-9]\d* s$/)]);
+    // First the pages, then the statements, of which the run has as many as the page asks for.
+    const pages = resultOf(ended, "application").result.slow_endpoints.length;
+    const rows: string[][] = table.rows;
+    expect(rows.slice(0, pages).every(([name]) => name?.startsWith("/"))).toBe(true);
+    expect(rows[pages]?.[0]).toMatch(/^[A-Z]/);
+    expect(resultOf(ended, "statements").statements.length).toBeGreaterThan(6);
     expect(plots).toMatchObject([{ unit: "seconds", average: expect.any(Number) }]);
   });
 

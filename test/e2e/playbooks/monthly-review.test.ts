@@ -16,6 +16,7 @@ import {
 } from "../../support/prometheus.ts";
 import { isPlot, reportMail, reportsInSlack } from "../../support/report.ts";
 import { temporaryFolder } from "../../support/run-folder.ts";
+import { runBySchedule } from "../../support/schedules.ts";
 import { killServices, type Service, startService, tokens } from "../../support/service.ts";
 import { until } from "../../support/until.ts";
 import { resultOf } from "../../support/youtility3-stack.ts";
@@ -33,6 +34,7 @@ prometheusService.describe("monthly-review", () => {
   let shop: Shop;
   let folder: string;
   let service: Service;
+  let databaseUrl: string;
   let prometheusPort: number;
   let prometheus: TestPrometheus | undefined;
 
@@ -59,9 +61,10 @@ prometheusService.describe("monthly-review", () => {
       prometheus: { url: `http://127.0.0.1:${prometheusPort}` },
     };
     const called = calling(callers, { sections });
+    databaseUrl = await server.newDatabase();
     service = await startService({
       ...called,
-      databaseUrl: await server.newDatabase(),
+      databaseUrl,
       host: "app-1",
       targets: {},
       playbooks: [await readFile(join(root, "playbooks/monthly-review.yaml"), "utf8")],
@@ -83,8 +86,9 @@ prometheusService.describe("monthly-review", () => {
   });
 
   /** A run of the playbook while Prometheus knows these series. */
-  async function review(history?: NonNullable<PrometheusOptions["history"]>) {
+  async function review(history?: NonNullable<PrometheusOptions["history"]>, bySchedule = false) {
     prometheus = await startPrometheus({ port: prometheusPort, ...(history && { history }) });
+    if (bySchedule) return await service.ended(await runBySchedule(service, databaseUrl), 60_000);
     const asked = { playbook: "monthly-review", target: "youtility3", inputs: {}, reason: "a test" };
     const { body } = await service.api("POST", "/api/v1/runs", asked, tokens.operator);
     return await service.ended(body.id, 60_000);
@@ -100,9 +104,13 @@ prometheusService.describe("monthly-review", () => {
   const toldInfrastructure = (run: string) =>
     mailsTo(callers, "infra@youtility.com").filter((mail) => mail.includes(run)).length;
 
-  test("indexes, baseline and capacity are reported; where room lasts for years, nobody else is told", async () => {
-    const ended = await review(history((ago) => 100 * mebibyte - ago * mebibyte));
+  test("by its schedule indexes, baseline and capacity are reported; where room lasts for years, nobody else is told", async () => {
+    const ended = await review(
+      history((ago) => 100 * mebibyte - ago * mebibyte),
+      true,
+    );
     expect(ended).toMatchObject({ outcome: "nothing-to-do", reason: "nothing had to be changed" });
+    expect(ended.trigger).toEqual({ kind: "schedule", due: expect.stringMatching(/-01T07:00:00\.000Z$/) });
     expect(resultOf(ended, "missing").suggestions).toMatchObject([{ table: "item", columns: ["kind"] }]);
     const { points, table, plots } = resultOf(ended, "say");
     expect(points).toEqual([
@@ -149,6 +157,19 @@ prometheusService.describe("monthly-review", () => {
     expect(daysLeft).toBeLessThan(90);
     expect(resultOf(ended, "say").points[0]).toMatch(/; its room lasts for [\d.]+ days\.$/);
     await until(() => toldInfrastructure(ended.id) > 0, { what: "a mail to the infrastructure's people" });
+    await reportMail(callers, ended.id);
+  });
+
+  test("where Prometheus has been there for ten days only, that is said beside the numbers", async () => {
+    const days = (value: number) => series(10, 3_600, () => value);
+    const ended = await review({
+      youtility3_response_time_p95_seconds: days(0.5),
+      youtility3_query_time_p95_seconds: days(0.05),
+      youtility3_database_bytes: days(100 * mebibyte),
+    });
+    expect(resultOf(ended, "say").points[2]).toMatch(
+      /^95 % of responses came within 500 ms, of queries within 50 ms\. Prometheus knows only 10 of these 60 days\.$/,
+    );
     await reportMail(callers, ended.id);
   });
 

@@ -14,6 +14,7 @@ import {
   type TestPrometheus,
 } from "../../support/prometheus.ts";
 import { isPlot, reportMail, reportsInSlack } from "../../support/report.ts";
+import { runBySchedule } from "../../support/schedules.ts";
 import { killServices, type Service, startService, tokens } from "../../support/service.ts";
 import { until } from "../../support/until.ts";
 import { resultOf } from "../../support/youtility3-stack.ts";
@@ -28,6 +29,7 @@ const weeks = (before: number, now: number) => series(14, 1_200, (ago) => (ago >
 prometheusService.describe("weekly-report", () => {
   let callers: Callers;
   let service: Service;
+  let databaseUrl: string;
   let prometheusPort: number;
   let prometheus: TestPrometheus | undefined;
 
@@ -38,9 +40,10 @@ prometheusService.describe("weekly-report", () => {
     const sections = { escalation, contacts, prometheus: { url: `http://127.0.0.1:${prometheusPort}` } };
     const called = calling(callers, { sections });
     const postgres = { url: "postgres://nobody@127.0.0.1:1/none", users: ["nobody"], databases: ["none"] };
+    databaseUrl = await (await sharedPostgres()).newDatabase();
     service = await startService({
       ...called,
-      databaseUrl: (await sharedPostgres()).url,
+      databaseUrl,
       targets: { youtility3: { labels: { service: ["youtility3"] }, postgres } },
       playbooks: [await readFile(join(root, "playbooks/weekly-report.yaml"), "utf8")],
       env: { ...called.env, PD_PAGING_KEY: "canary-paging-key-0123456789abcde" },
@@ -56,8 +59,9 @@ prometheusService.describe("weekly-report", () => {
   });
 
   /** A run of the playbook while Prometheus knows these series. */
-  async function report(history?: NonNullable<PrometheusOptions["history"]>) {
+  async function report(history?: NonNullable<PrometheusOptions["history"]>, bySchedule = false) {
     prometheus = await startPrometheus({ port: prometheusPort, ...(history && { history }) });
+    if (bySchedule) return await service.ended(await runBySchedule(service, databaseUrl), 60_000);
     const asked = { playbook: "weekly-report", target: "youtility3", inputs: {}, reason: "a test" };
     const { body } = await service.api("POST", "/api/v1/runs", asked, tokens.operator);
     return await service.ended(body.id, 60_000);
@@ -109,14 +113,19 @@ prometheusService.describe("weekly-report", () => {
     expect(mail.pictures.map(isPlot)).toEqual([true, true, true, true]);
   });
 
-  test("a steady week is reported without a warning", async () => {
+  test("by its schedule a steady week is reported, without a warning", async () => {
     const steady = weeks(0.4, 0.41);
-    const ended = await report({
-      youtility3_response_time_p95_seconds: steady,
-      youtility3_query_time_p95_seconds: steady,
-      youtility3_cache_hit_ratio: steady,
-      youtility3_error_ratio: steady,
-    });
+    const ended = await report(
+      {
+        youtility3_response_time_p95_seconds: steady,
+        youtility3_query_time_p95_seconds: steady,
+        youtility3_cache_hit_ratio: steady,
+        youtility3_error_ratio: steady,
+      },
+      true,
+    );
+    expect(ended.trigger).toEqual({ kind: "schedule", due: expect.stringMatching(/T07:00:00\.000Z$/) });
+    expect(new Date((ended.trigger as { due: string }).due).getUTCDay()).toBe(1);
     const mail = await reportMail(callers, ended.id);
     for (const text of [await said(ended.id), mail.text, mail.html]) {
       expect(text).toMatch(/95(&nbsp;| )% of them came within/);
