@@ -159,8 +159,29 @@ describe("paramedic check", () => {
     const { code, lines } = await checked(["check", "examples/youtility3"], {});
     expect(code).toBe(1);
     expect(
-      lines.filter((line) => !/^examples\/youtility3\/paramedic\.yaml:\d+: .*\{ env: NAME \}|is not set$/.test(line)),
+      lines.filter(
+        (line) =>
+          !/^examples\/youtility3\/paramedic\.yaml:\d+: .*: the environment variable \w+ is not set$/.test(line),
+      ),
     ).toEqual([]);
+  });
+
+  test("the one command that the example names finds no problem, with the made-up values that ship", async () => {
+    const command = /node (--env-file=\S+) dist\/cli\.js (check [\w/]+)/;
+    const texts = ["example.env", "paramedic.yaml", "../../docs/runbook.md"].map((name) =>
+      readFileSync(join(example, name), "utf8"),
+    );
+    const named = texts.map((text) => command.exec(text)?.[0]);
+    expect(new Set(named)).toEqual(
+      new Set(["node --env-file=examples/youtility3/example.env dist/cli.js check examples/youtility3"]),
+    );
+    const program = join(await builtProgram(), "cli.js");
+    const args = ["--env-file=examples/youtility3/example.env", program, "check", "examples/youtility3"];
+    const { stdout } = await run(process.execPath, args, {
+      cwd: join(__dirname, ".."),
+      env: { PATH: process.env["PATH"] },
+    });
+    expect(stdout.trimEnd().split("\n")).toEqual(allWell.lines);
   });
 
   test("a folder without a configuration, and a configuration that is named twice, are wrong", async () => {

@@ -31,7 +31,9 @@ const secretName = /PASS|SECRET|TOKEN|KEY|CREDENTIAL|URL|DSN/i;
 /** The section `django` of a target. */
 export function djangoSchema(secret: SecretField) {
   const value = z.union([text, secret("credential")], {
-    error: "must be text, or { env: NAME } or { file: PATH } with something in it",
+    // What is wrong with the reference itself, such as a variable that is not set.
+    error: ({ input, errors }) =>
+      (typeof input === "object" && errors[1]?.[0]?.message) || "must be text, or { env: NAME } or { file: PATH }",
   });
   return z.strictObject({
     project: absolutePath,
