@@ -64,11 +64,16 @@ async function settle<Item, Result>(
     if (results.length !== taken.length) throw new Error("a batch must answer each of its items");
     for (const [index, one] of taken.entries()) one.resolve(results[index] as Result);
   } catch (error) {
-    // Nothing is gained by trying each item alone when the database is away.
-    if (taken.length === 1 || isOutage(error)) {
+    // Nothing is gained by trying each item alone when the database is away; but what took too long may be one of them.
+    if (taken.length === 1 || (isOutage(error) && !tookTooLong(error))) {
       for (const one of taken) one.reject(error);
       return;
     }
     await Promise.all(taken.map((one) => settle(run, [one])));
   }
+}
+
+/** query_canceled, which is what Postgres answers where a statement's time is over. */
+function tookTooLong(error: unknown): boolean {
+  return (error as { code?: unknown }).code === "57014";
 }

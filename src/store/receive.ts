@@ -1,6 +1,7 @@
 /**
  * Stores what Alertmanager told: opens, repeats and closes episodes and creates their runs, alert by alert.
- * Concurrent notifications share their statements, whose number does not depend on how many alerts there are.
+ * Concurrent notifications share their statements. A flood takes as many statements more as it has slices, each of which
+ * the store can carry out in its time.
  */
 
 import type pg from "pg";
@@ -42,6 +43,10 @@ const sameStart = "interval '60 s'";
 const mostDeliveriesInOne = 64;
 /** Beyond this, Alertmanager is asked to come again: their answers would be late anyway. */
 const mostDeliveriesWaiting = 2_000;
+/** How many alerts one statement stores; more are stored by several of one transaction. */
+const mostInOneStatement = 2_000;
+/** Those that are larger go by themselves, one after the other, so that no other one waits for them. */
+const mostLargeWaiting = 8;
 /** How often a notification that met another one about the same alerts is stored anew. */
 const mostTries = 4;
 
@@ -51,9 +56,10 @@ const mostTries = 4;
  */
 export function createReceive(database: Database, now: () => number): Receive {
   const together = storeTogether(database, now);
+  const alone = storeAlone(database, now);
   return async (alerts) => {
     try {
-      return await together(alerts);
+      return await (alerts.length > mostInOneStatement ? alone : together)(alerts);
     } catch (error) {
       if (!isDataException(error)) throw error;
       return await storeEach(database.pool, alerts, now);
@@ -99,6 +105,13 @@ function storeTogether(database: Database, now: () => number): Receive {
   );
 }
 
+function storeAlone(database: Database, now: () => number): Receive {
+  return batched<readonly IncomingAlert[], readonly Received[]>(
+    ([alerts = []]) => storeAgain(database.pool, alerts, now).then((answers) => [answers]),
+    { lanes: 1, most: 1, mostWaiting: mostLargeWaiting },
+  );
+}
+
 /**
  * Stores; once more where a concurrent notification came in between. Both Alertmanagers of a pair may tell of the same
  * alerts at the same moment, one that they fire and one that they are over: what one saw is then no longer so when it
@@ -122,28 +135,58 @@ async function storeAgain(
 async function store(pool: pg.Pool, alerts: readonly IncomingAlert[], now: () => number): Promise<readonly Received[]> {
   if (alerts.length === 0) return [];
   const answers = new Map<IncomingAlert, Received>();
-  const firing = alerts.filter((one) => one.alert.status === "firing");
-  const resolved = alerts.filter((one) => one.alert.status === "resolved");
   const at = new Date(now()).toISOString();
-
-  const superseding = resolved.length === 0 ? await open(pool, firing, at, answers) : null;
+  const slices = slicesOf(alerts);
+  const isSimple = slices.length === 1 && alerts.every((one) => one.alert.status === "firing");
+  const superseding = isSimple ? await open(pool, alerts, at, answers) : null;
   if (superseding === null || superseding.length > 0) {
     await inTransaction(pool, async (client) => {
-      await lockOpen(client, alerts);
-      const late = superseding ?? (await open(client, firing, at, answers));
       const over: string[] = [];
-      if (late.length > 0) {
-        over.push(...(await supersede(client, late)));
-        await open(client, late, at, answers);
-      }
-      if (resolved.length > 0) {
-        over.push(...(await close(client, resolved)));
-        for (const one of resolved) answers.set(one, { kind: "ignored", reason: "resolved" });
-      }
+      for (const slice of slices) over.push(...(await storeSlice(client, slice, at, answers, superseding)));
       await tellRuns(client, over);
     });
   }
   return alerts.map((one) => answers.get(one) ?? { kind: "ignored", reason: "late-duplicate" });
+}
+
+/** What one statement can store at a time, in the order in which episodes are locked. All that is told of an alert stays together. */
+function slicesOf(alerts: readonly IncomingAlert[]): readonly (readonly IncomingAlert[])[] {
+  if (alerts.length <= mostInOneStatement) return [alerts];
+  const keyed = alerts.map((one) => ({ one, key: keyOf(one) }));
+  keyed.sort((a, b) => (a.key < b.key ? -1 : a.key > b.key ? 1 : 0));
+  const slices: IncomingAlert[][] = [];
+  let last: string | null = null;
+  for (const { one, key } of keyed) {
+    const slice = slices.at(-1);
+    if (!slice || (slice.length >= mostInOneStatement && key !== last)) slices.push([one]);
+    else slice.push(one);
+    last = key;
+  }
+  return slices;
+}
+
+/** Stores a slice in its transaction; `superseding` are its alerts whose open episode is an older firing, where that is known. Returns the episodes that are over. */
+async function storeSlice(
+  client: pg.PoolClient,
+  alerts: readonly IncomingAlert[],
+  at: string,
+  answers: Map<IncomingAlert, Received>,
+  superseding: readonly IncomingAlert[] | null,
+): Promise<readonly string[]> {
+  await lockOpen(client, alerts);
+  const firing = alerts.filter((one) => one.alert.status === "firing");
+  const resolved = alerts.filter((one) => one.alert.status === "resolved");
+  const late = superseding ?? (await open(client, firing, at, answers));
+  const over: string[] = [];
+  if (late.length > 0) {
+    over.push(...(await supersede(client, late)));
+    await open(client, late, at, answers);
+  }
+  if (resolved.length > 0) {
+    over.push(...(await close(client, resolved)));
+    for (const one of resolved) answers.set(one, { kind: "ignored", reason: "resolved" });
+  }
+  return over;
 }
 
 /** Takes the locks of all open episodes in the order in which `open` does, so that no two notifications wait for each other. */
@@ -152,7 +195,7 @@ async function lockOpen(client: pg.PoolClient, alerts: readonly IncomingAlert[])
     `SELECT FROM paramedic.episodes e
      WHERE e.status = 'firing'
        AND (e.source, e.fingerprint) IN (SELECT * FROM unnest($1::text[], $2::text[]))
-     ORDER BY e.source, e.fingerprint FOR UPDATE`,
+     ORDER BY e.source COLLATE "C", e.fingerprint COLLATE "C" FOR UPDATE`,
     [alerts.map((one) => one.source), alerts.map((one) => one.alert.fingerprint)],
   );
 }
@@ -322,7 +365,7 @@ WITH told AS (
 ), seen AS (
   INSERT INTO paramedic.episodes AS e (id, source, fingerprint, status, starts_at, labels, annotations, notifications)
   SELECT id, source, fingerprint, 'firing', starts_at, labels, annotations, times FROM timely
-  ORDER BY source, fingerprint
+  ORDER BY source COLLATE "C", fingerprint COLLATE "C"
   ON CONFLICT (source, fingerprint) WHERE status = 'firing' DO UPDATE
     SET last_seen = now(), notifications = e.notifications + excluded.notifications,
         annotations = excluded.annotations
@@ -431,35 +474,50 @@ SELECT id FROM closed`;
  * recovered, which is measured.
  */
 async function tellRuns(client: pg.PoolClient, episodes: readonly string[]): Promise<void> {
-  if (episodes.length === 0) return;
-  const { rows } = await client.query<{ id: string; ends_at: Date | null }>(
-    `SELECT r.id, e.ends_at
-     FROM paramedic.runs r JOIN paramedic.episodes e ON e.id = r.episode_id
-     WHERE r.episode_id = ANY($1::uuid[]) AND (r.state <> 'ended' OR EXISTS (
-       SELECT FROM paramedic.escalations x
-       WHERE x.run_id = r.id AND NOT x.held AND x.recovered_at IS NULL))`,
-    [episodes],
-  );
-  await appendFromOutside(
-    client,
-    rows.map((row) => ({
-      runId: row.id,
-      happening: { type: "alert-resolved", endsAt: row.ends_at?.toISOString() ?? null },
-    })),
-    { evenEnded: true },
-  );
-  await client.query(
-    `UPDATE paramedic.mitigations m SET revert_at = now(), reason = 'the alert resolved'
-     FROM (SELECT i.id FROM paramedic.mitigations i JOIN paramedic.runs r ON r.id = i.run_id
-           WHERE r.episode_id = ANY($1::uuid[]) AND i.on_resolved AND i.state = 'in-force'
-           ORDER BY i.began_at, i.id FOR UPDATE OF i) AS over
-     WHERE m.id = over.id`,
-    [episodes],
-  );
+  const told: { readonly id: string; readonly ends_at: Date | null }[] = [];
+  for (const some of inSlices(episodes)) {
+    const { rows } = await client.query<{ id: string; ends_at: Date | null }>(
+      `SELECT r.id, e.ends_at
+       FROM paramedic.runs r JOIN paramedic.episodes e ON e.id = r.episode_id
+       WHERE r.episode_id = ANY($1::uuid[]) AND (r.state <> 'ended' OR EXISTS (
+         SELECT FROM paramedic.escalations x
+         WHERE x.run_id = r.id AND NOT x.held AND x.recovered_at IS NULL))`,
+      [some],
+    );
+    told.push(...rows);
+  }
+  // Runs are locked in the order of their ids, by everybody who waits for such locks.
+  told.sort((a, b) => (a.id < b.id ? -1 : 1));
+  for (const some of inSlices(told)) {
+    await appendFromOutside(
+      client,
+      some.map(({ id, ends_at }) => ({
+        runId: id,
+        happening: { type: "alert-resolved", endsAt: ends_at?.toISOString() ?? null },
+      })),
+      { evenEnded: true },
+    );
+  }
+  for (const some of inSlices(episodes)) {
+    await client.query(
+      `UPDATE paramedic.mitigations m SET revert_at = now(), reason = 'the alert resolved'
+       FROM (SELECT i.id FROM paramedic.mitigations i JOIN paramedic.runs r ON r.id = i.run_id
+             WHERE r.episode_id = ANY($1::uuid[]) AND i.on_resolved AND i.state = 'in-force'
+             ORDER BY i.began_at, i.id FOR UPDATE OF i) AS over
+       WHERE m.id = over.id`,
+      [some],
+    );
+  }
   // Whether a run was handed over is asked anew: by now its row is ours, and before it may have been its worker's.
-  await client.query(
-    `UPDATE paramedic.escalations SET recheck_at = now(), recheck_host = NULL, rechecks = 0
-     WHERE run_id = ANY($1::uuid[]) AND NOT held AND recovered_at IS NULL`,
-    [rows.map((row) => row.id)],
-  );
+  for (const some of inSlices(told)) {
+    await client.query(
+      `UPDATE paramedic.escalations SET recheck_at = now(), recheck_host = NULL, rechecks = 0
+       WHERE run_id = ANY($1::uuid[]) AND NOT held AND recovered_at IS NULL`,
+      [some.map(({ id }) => id)],
+    );
+  }
+}
+
+function* inSlices<T>(all: readonly T[]): Generator<readonly T[]> {
+  for (let from = 0; from < all.length; from += mostInOneStatement) yield all.slice(from, from + mostInOneStatement);
 }

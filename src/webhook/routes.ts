@@ -54,9 +54,12 @@ export interface WebhookOptions {
   readonly metrics: WebhookMetrics;
   /** The largest body, in bytes; 8 MiB where left out. */
   readonly limitBytes?: number;
-  /** How long storing may take before Alertmanager is asked to try again, in milliseconds; 2,000 where left out. */
+  /** How long storing may take before Alertmanager is asked to try again, in milliseconds; 2,000 where left out. A flood has longer. */
   readonly receiveWithinMs?: number;
 }
+
+/** A flood that has to be told anew each time is never answered: each alert gives so many milliseconds more. */
+const perAlertMs = 0.3;
 
 /** Alertmanager's own bodies are four levels deep. */
 const maxDepth = 32;
@@ -92,7 +95,9 @@ export function alertmanagerWebhook(options: WebhookOptions): Router {
     const receipt =
       alerts.length === 0
         ? nothing
-        : await within(receiveWithinMs, () => receive({ alerts, truncated, receiver, groupKey }));
+        : await within(receiveWithinMs + alerts.length * perAlertMs, () =>
+            receive({ alerts, truncated, receiver, groupKey }),
+          );
     if ("failure" in receipt) {
       log.error({ err: receipt.failure, alerts: alerts.length }, "A notification was not stored");
       return refuse(request, response, notStored);

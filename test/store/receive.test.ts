@@ -246,6 +246,45 @@ describe("receive", () => {
     ).toHaveLength(500);
   });
 
+  test("a flood is stored in one transaction, by statements that are never larger than Postgres has time for", async () => {
+    const counted = sameStore(store.url);
+    const begun: string[] = [];
+    let largest = 0;
+    counted.database.pool.on("connect", (client) => {
+      const send = client.query.bind(client) as (...args: unknown[]) => unknown;
+      Object.assign(client, {
+        query: (...args: [string | { text: string; values?: unknown[] }, unknown[]?]) => {
+          const [what, values = typeof what === "string" ? [] : (what.values ?? [])] = args;
+          if (what === "BEGIN") begun.push(what);
+          for (const value of values) if (Array.isArray(value)) largest = Math.max(largest, value.length);
+          return send(...args);
+        },
+      });
+    });
+    const prints = Array.from({ length: 4_500 }, fingerprint);
+    const told = prints.map((print) => incoming({ fingerprint: print }));
+    const [first, last] = [told[0], told.at(-1)] as [IncomingAlert, IncomingAlert];
+    const again = incoming({ fingerprint: first.alert.fingerprint });
+    const answers = await counted.receive([...told, again]);
+    expect(answers.map(({ kind }) => kind)).toEqual(Array(4_501).fill("firing"));
+    expect(answers.slice(0, -1)).toEqual(
+      told.map(({ episodeId }) => expect.objectContaining({ episodeId, runs: [expect.anything()] })),
+    );
+    expect(answers.at(-1)).toMatchObject({ episodeId: first.episodeId, runs: [{ created: false }] });
+    const over = prints.map((print) => incoming({ fingerprint: print, status: "resolved", endsAt: minute(9) }));
+    await counted.receive(over);
+    expect(await runsOf(last.alert.fingerprint)).toEqual([expect.objectContaining({ due: true })]);
+    expect(
+      await store.sql(
+        `SELECT count(*)::int AS resolved FROM paramedic.episodes e JOIN paramedic.runs r ON r.episode_id = e.id
+         WHERE e.fingerprint = ANY($1) AND e.status = 'resolved' AND r.last_seq = 2`,
+        [prints],
+      ),
+    ).toEqual([{ resolved: 4_500 }]);
+    expect(begun).toHaveLength(2);
+    expect(largest).toBeLessThanOrEqual(2_001);
+  });
+
   test("a notification that cannot be stored costs no other one that shares its statement", async () => {
     const [bad, good] = [fingerprint(), Array.from({ length: 5 }, fingerprint)];
     const answers = await Promise.all([
