@@ -46,12 +46,30 @@ const mostTimes = 40;
 export async function lookForRecoveries(world: RecoverWorld, stopping: AbortSignal): Promise<void> {
   if (world.pausedHere()) return;
   const possible = await world.store.take(leaseMs, world.host);
-  await Promise.all(possible.map((run) => look(world, run, stopping)));
+  await Promise.all(
+    possible.map((run) => look(world, run, stopping).catch((error: Error) => notMeasured(world, run, error, stopping))),
+  );
 }
+
+/** What breaks off over one run counts as measured: it is not tried for ever, and people are told. Rejects where it was the store. */
+async function notMeasured(
+  world: RecoverWorld,
+  run: PossibleRecovery,
+  error: Error,
+  stopping: AbortSignal,
+): Promise<void> {
+  if (stopping.aborted) return;
+  const reason = `it cannot be measured whether it is over (${error.message})`;
+  const last = isLast(run);
+  await world.store.notYet(run.runId, reason, last ? null : againAfterMs, run.rechecks === 0 || last);
+  world.log.error({ run: run.runId, reason }, "whether a run that was handed over has recovered cannot be measured");
+}
+
+const isLast = ({ rechecks }: PossibleRecovery): boolean => rechecks + 1 >= mostTimes;
 
 async function look(world: RecoverWorld, run: PossibleRecovery, stopping: AbortSignal): Promise<void> {
   const loaded = await world.playbook(run.playbookHash);
-  const last = run.rechecks + 1 >= mostTimes;
+  const last = isLast(run);
   if (!loaded) {
     // Another worker may be able to.
     const reason =

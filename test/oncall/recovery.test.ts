@@ -186,6 +186,22 @@ test("a playbook that this worker cannot read is left to one that can", async ()
   expect(await happened(run, "recovered")).toHaveLength(1);
 });
 
+test("one whose measuring breaks off is counted, told of, and left to a person after forty times", async () => {
+  const run = await handedOver();
+  await resolve();
+  const breaksOff = { playbook: () => Promise.reject(new Error("the text is broken")) };
+  await look(breaksOff);
+  const reason = "it cannot be measured whether it is over (the text is broken)";
+  expect(await happened(run, "recovery-checked")).toMatchObject([{ passed: false, reason }]);
+  const waiting = await escalation(run);
+  expect(waiting).toMatchObject({ recovered: false, rechecks: 1 });
+  expect(waiting.again).toBeLessThan(31);
+  await oncall.spine.database.pool.query("UPDATE paramedic.escalations SET rechecks = 39, recheck_at = now()");
+  await look(breaksOff);
+  expect(await escalation(run)).toMatchObject({ recovered: false, rechecks: 40, again: null });
+  expect(await happened(run, "recovery-checked")).toHaveLength(2);
+});
+
 test("nothing is measured while the kill switch is on, or this process is paused", async () => {
   const run = await handedOver();
   oncall.spine.patient.sick = false;
