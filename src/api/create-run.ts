@@ -1,7 +1,8 @@
 /** `POST /api/v1/runs`: an engineer asks for a run. The gate behind it is the one that alerts go through, too. */
 
+import { isDeepStrictEqual } from "node:util";
 import { z } from "zod";
-import type { Json, JsonObject } from "../domain/json.ts";
+import type { JsonObject } from "../domain/json.ts";
 import type { Problem } from "../http/problem.ts";
 import { invalidFields, name, type ReadBody, text } from "./fields.ts";
 import { type Answer, type Call, json, refusal } from "./route.ts";
@@ -48,7 +49,7 @@ export function createRunAnswer(
     const created = requested.kind === "created";
     const stored = await view(id);
     if (!stored) throw new Error(`run ${id} was stored and cannot be found`);
-    if (!created && !asks(stored, run)) {
+    if (!created && !asks(stored, run, inputs)) {
       const fields = { who: caller.who, what: "start a run", run: id, playbook: run.playbook };
       world.log.warn(fields, "An idempotency key was refused because it stands for another request");
       return refusal(reusedKey(id));
@@ -66,18 +67,24 @@ function keyOf(header: string | string[] | undefined): string | null | undefined
 /** Whether `stored` is what `run` asks for. The reason may differ: people word it anew when they try again. */
 function asks(
   stored: RunView,
-  run: Pick<RunView, "playbook" | "target" | "dryRun"> & { readonly inputs: Readonly<Record<string, Json>> },
+  run: Pick<RunView, "playbook" | "target" | "dryRun" | "inputs">,
+  given: JsonObject,
 ): boolean {
   return (
     stored.playbook === run.playbook &&
     stored.target === run.target &&
     stored.dryRun === run.dryRun &&
-    sorted(stored.inputs) === sorted(run.inputs)
+    sameInputs(stored, run.inputs, given)
   );
 }
 
-function sorted(inputs: Readonly<Record<string, Json>>): string {
-  return JSON.stringify(Object.entries(inputs).sort(([a], [b]) => (a < b ? -1 : 1)));
+/** What neither of the two requests gave is no difference between them: the playbook's defaults may have changed meanwhile. */
+function sameInputs({ inputs, trigger }: RunView, filled: RunView["inputs"], given: JsonObject): boolean {
+  const defaults = ("defaults" in trigger && trigger.defaults) || [];
+  const givenByOne = [...new Set([...Object.keys(inputs), ...Object.keys(given)])].filter(
+    (name) => Object.hasOwn(given, name) || !defaults.includes(name),
+  );
+  return givenByOne.every((name) => isDeepStrictEqual(inputs[name], filled[name]));
 }
 
 const noSuchPlaybook: Problem = {

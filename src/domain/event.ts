@@ -18,7 +18,13 @@ export type Trigger =
       /** True where Alertmanager cut the notification (`max_alerts`): this is not the whole truth. */
       readonly partial: boolean;
     }
-  | { readonly kind: "request"; readonly by: string; readonly reason: string }
+  /** `defaults`: the inputs that were not given, and are what the playbook said then; left out: none. */
+  | {
+      readonly kind: "request";
+      readonly by: string;
+      readonly reason: string;
+      readonly defaults?: readonly string[];
+    }
   | { readonly kind: "schedule"; readonly due: string }
   /** A mitigation is over: what the step `step` of the run `run` changed is put back. */
   | {

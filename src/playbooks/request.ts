@@ -74,12 +74,18 @@ export function createRequestRun(options: RequestOptions): RequestRun {
         problems: [...(target.ok ? [] : target.problems), ...(inputs.ok ? [] : inputs.problems)],
       };
     }
+    const defaults = Object.keys(inputs.inputs).filter((name) => !Object.hasOwn(wanted.inputs, name));
     const run = {
       id: options.newId(),
       playbook: playbook.name,
       playbookHash: playbook.hash,
       target: target.target,
-      trigger: { kind: "request" as const, by: wanted.by, reason: wanted.reason },
+      trigger: {
+        kind: "request" as const,
+        by: wanted.by,
+        reason: wanted.reason,
+        ...(defaults.length > 0 && { defaults }),
+      },
       inputs: inputs.inputs,
       dryRun: wanted.dryRun,
       hold: wanted.dryRun ? null : holdOf(playbook),

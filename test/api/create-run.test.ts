@@ -1,4 +1,5 @@
-import { type ApiServer, startApiServer } from "../support/api-server.ts";
+import { type ApiServer, noTarget, startApiServer } from "../support/api-server.ts";
+import { sharedPostgres } from "../support/postgres.ts";
 
 jest.setTimeout(60_000);
 
@@ -93,6 +94,27 @@ test("a default that is filled in and one that is written are the same request",
   expect(first.json.inputs).toEqual({ dose: 1, note: "x" });
   const second = await post({ ...body, inputs: { dose: 1, note: "x" } }, { "idempotency-key": "defaults" });
   expect([second.status, second.json.id]).toEqual([200, first.json.id]);
+});
+
+test("a default that changed between two tries makes no other request of them; what was given does", async () => {
+  const body = { playbook: "no-target", reason: "r", inputs: { note: "x" } };
+  const key = { "idempotency-key": "changed-default" };
+  const { url } = await sharedPostgres();
+  const before = await startApiServer({}, url);
+  const first = await before.call("POST", "/api/v1/runs", { as: "shift", body, headers: key });
+  await before.close();
+  expect(first.json).toMatchObject({ inputs: { dose: 1, note: "x" }, trigger: { defaults: ["dose"] } });
+  const later = await startApiServer({ playbooks: [noTarget(2)] }, url);
+  try {
+    const again = (inputs: object) =>
+      later.call("POST", "/api/v1/runs", { as: "shift", body: { ...body, inputs }, headers: key });
+    expect(await again({ note: "x" })).toMatchObject({ status: 200, json: { id: first.json.id, inputs: { dose: 1 } } });
+    expect(await again({ note: "x", dose: 1 })).toMatchObject({ status: 200 });
+    expect(await again({ note: "x", dose: 2 })).toMatchObject({ status: 422 });
+    expect(await again({ note: "y" })).toMatchObject({ status: 422 });
+  } finally {
+    await later.close();
+  }
 });
 
 test.each([["x".repeat(256)], ["two words"], ["ä"]])("the key %# is none", async (key) => {

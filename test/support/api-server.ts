@@ -85,13 +85,18 @@ const approverSets: ReadonlyMap<string, ApproverSet> = new Map([
   ["chiefs", { name: "chiefs", users: [], groups: [], tokens: ["chief"] }],
 ]);
 
-const dose = { type: "integer", description: null, default: 1, required: false } as const;
 const note = { type: "string", description: null, default: null, required: true } as const;
+
+/** The playbook that acts on no target and takes a dose, which is `least` unless given. */
+export function noTarget(least = 1): Playbook {
+  const dose = { type: "integer", description: null, default: least, required: false } as const;
+  return playbook({ name: "no-target", target: null, on: { alerts: null, request: { inputs: { dose, note } } } });
+}
 
 export const playbooks: readonly Playbook[] = [
   playbook(),
   playbook({ name: "fixed-ward", target: { name: "ward" }, on: { alerts: null, request: { inputs: {} } } }),
-  playbook({ name: "no-target", target: null, on: { alerts: null, request: { inputs: { dose, note } } } }),
+  noTarget(),
 ];
 
 export interface Answer {
@@ -150,9 +155,9 @@ export interface ApiServer {
   close(): Promise<void>;
 }
 
-/** Starts it on a fresh database. */
-export async function startApiServer(changes: Partial<ApiWorld> = {}): Promise<ApiServer> {
-  const { url: databaseUrl } = await sharedPostgres();
+/** Starts it, on a fresh database unless one is given. */
+export async function startApiServer(changes: Partial<ApiWorld> = {}, given?: string): Promise<ApiServer> {
+  const databaseUrl = given ?? (await sharedPostgres()).url;
   await migrate(databaseUrl);
   const database = connect(databaseUrl);
   const lines: ApiServer["lines"] = [];
