@@ -54,11 +54,18 @@ export async function migrateWhenReachable(
   }
 }
 
-/** No answer at all, or one of class 57P: the server is starting or stopping. */
+/**
+ * No answer at all, or one that says to come again: a connection was lost (class 08), there are too many (53300), or the
+ * server is starting or stopping (57P). What a migration was refused for, it is refused for again.
+ */
 function isUnreachable(error: unknown): boolean {
-  const code = (error as { code?: unknown }).code;
-  if (typeof code === "string") return /^(ECONN|ETIMEDOUT|ENOTFOUND|EAI_AGAIN|EHOST|57P)/.test(code);
-  return error instanceof AggregateError || /timeout|terminated/i.test((error as Error).message);
+  const { code, message = "" } = (error instanceof Error && error.cause ? error.cause : error) as {
+    code?: unknown;
+    message?: string;
+  };
+  if (typeof code === "string") return /^(ECONN|ETIMEDOUT|ENOTFOUND|EAI_AGAIN|EHOST|EPIPE|08|53300|57P)/.test(code);
+  // The words of the driver, which has no codes of its own.
+  return error instanceof AggregateError || /^(timeout expired|Connection terminated)/.test(message);
 }
 
 async function applyMissing(client: pg.Client): Promise<readonly string[]> {
@@ -81,7 +88,8 @@ async function applyMissing(client: pg.Client): Promise<readonly string[]> {
       await client.query("INSERT INTO paramedic.migrations (name) VALUES ($1)", [name]);
       await client.query("COMMIT");
     } catch (error) {
-      await client.query("ROLLBACK");
+      // Where the connection is lost, that is what went wrong, and not that nothing can be asked on it.
+      await client.query("ROLLBACK").catch(() => {});
       throw new Error(`migration ${name} failed: ${(error as Error).message}`, { cause: error });
     }
   }

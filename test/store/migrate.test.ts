@@ -1,5 +1,7 @@
-import { migrate } from "../../src/store/migrate.ts";
+import pg from "pg";
+import { migrate, migrateWhenReachable } from "../../src/store/migrate.ts";
 import { query, sharedPostgres } from "../support/postgres.ts";
+import { until } from "../support/until.ts";
 
 jest.setTimeout(60_000);
 
@@ -29,7 +31,7 @@ describe("migrate", () => {
   test("waits for another process that is migrating", async () => {
     const url = await fresh();
     await migrate(url);
-    const other = new (await import("pg")).default.Client({ connectionString: url });
+    const other = new pg.Client({ connectionString: url });
     await other.connect();
     try {
       await other.query("SELECT pg_advisory_lock($1)", [0x50415241]);
@@ -66,5 +68,47 @@ describe("migrate", () => {
 
   test("says when the database cannot be reached", async () => {
     await expect(migrate("postgres://postgres@127.0.0.1:1/none")).rejects.toThrow(/ECONNREFUSED/);
+  });
+});
+
+describe("migrating at a start", () => {
+  const fresh = async () => (await sharedPostgres()).newDatabase();
+  const logging = () => {
+    const reasons: string[] = [];
+    return { reasons, warn: ({ reason }: { reason?: string }) => void reasons.push(reason ?? "") };
+  };
+
+  test("waits for a Postgres that has no connection left", async () => {
+    const url = await fresh();
+    const role = `late_${process.pid}`;
+    await query(url, `CREATE ROLE ${role} LOGIN CONNECTION LIMIT 0`);
+    const database = new URL(url);
+    await query(url, `GRANT CREATE ON DATABASE ${database.pathname.slice(1)} TO ${role}`);
+    database.username = role;
+    const log = logging();
+    const migrating = migrateWhenReachable(database.toString(), log);
+    await until(() => log.reasons.length > 0);
+    await query(url, `ALTER ROLE ${role} CONNECTION LIMIT -1`);
+    expect(await migrating).toContain("001-core.sql");
+    expect(log.reasons[0]).toMatch(/too many connections for role/);
+    await query(url, `DROP OWNED BY ${role} CASCADE`);
+    await query(url, `DROP ROLE ${role}`);
+  });
+
+  test("does not try a migration again that has no time", async () => {
+    const url = await fresh();
+    await query(url, `ALTER DATABASE ${new URL(url).pathname.slice(1)} SET statement_timeout = '500ms'`);
+    const other = new pg.Client({ connectionString: url });
+    await other.connect();
+    try {
+      await other.query("CREATE SCHEMA paramedic");
+      await other.query("BEGIN");
+      await other.query("CREATE TABLE paramedic.runs (mine int)");
+      const log = logging();
+      await expect(migrateWhenReachable(url, log)).rejects.toThrow(/001-core\.sql failed: .*statement timeout/);
+      expect(log.reasons).toEqual([]);
+    } finally {
+      await other.end();
+    }
   });
 });
