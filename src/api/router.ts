@@ -32,7 +32,7 @@ const mebibyte = 1_048_576;
 export function createApi(world: ApiWorld): Api {
   const { log } = world;
   const readBody = createBodyReader(world.limitBytes ?? mebibyte);
-  const streams = createRunStreams({ events: world.store.events, log });
+  const streams = createRunStreams({ news: world.store.news, log });
   const routes = [
     ...runRoutes(world, readBody, streams),
     ...approvalRoutes(world, readBody),

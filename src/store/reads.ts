@@ -4,6 +4,7 @@ import type { Happening, RunEvent, Trigger } from "../domain/event.ts";
 import type { RunState, WaitingFor } from "../domain/run.ts";
 import { eventOf, firstBroken } from "./chain.ts";
 import type { Database } from "./connect.ts";
+import { given } from "./given.ts";
 
 /** A run's row, as lists show it. */
 export interface RunRow {
@@ -58,6 +59,8 @@ export interface Reads {
   run(id: string): Promise<RunRow | null>;
   /** The events of a run after `afterSeq`, in order. */
   events(runId: string, afterSeq: number): Promise<readonly RunEvent[]>;
+  /** The same of many runs in one statement, each after its own position; runs of which there are none are left out. */
+  news(since: ReadonlyMap<string, number>): Promise<ReadonlyMap<string, readonly RunEvent[]>>;
   episodes(filter: EpisodeFilter): Promise<readonly EpisodeRow[]>;
   /** The position of the first event of a run that was tampered with, or null. */
   firstBrokenEvent(runId: string): Promise<number | null>;
@@ -89,6 +92,18 @@ export function createReads(database: Database): Reads {
         values: [runId, afterSeq],
       });
       return rows.map((row) => eventOf(row.seq, row.event));
+    },
+    news: async (since) => {
+      const { rows } = await people.query<{ run_id: string; seq: number; event: Happening & { at: string } }>({
+        name: "paramedic-news",
+        text: newsSql,
+        values: sinces.values({ since: [...since].map(([run, seq]) => ({ run, seq })) }),
+      });
+      const news = new Map<string, RunEvent[]>();
+      for (const { run_id: run, seq, event } of rows) {
+        news.set(run, [...(news.get(run) ?? []), eventOf(seq, event)]);
+      }
+      return news;
     },
     episodes: async (filter) => {
       const { conditions, values } = where([
@@ -125,6 +140,11 @@ export function createReads(database: Database): Reads {
     },
   };
 }
+
+const sinces = given({ since: { run: "uuid", seq: "int" } });
+const newsSql = `
+SELECT e.run_id, e.seq, e.event FROM ${sinces.from.since}
+JOIN paramedic.run_events e ON e.run_id = since.run AND e.seq > since.seq ORDER BY e.run_id, e.seq`;
 
 /** No id comes after this one. */
 const lastId = "ffffffff-ffff-ffff-ffff-ffffffffffff";

@@ -105,7 +105,7 @@ describe("a stream of events", () => {
     const messages: string[] = [];
     const write = (_: object, message: string) => void messages.push(message);
     const streams = createRunStreams({
-      events: (_run, after) => events(after),
+      news: async (since) => new Map([["run", await events(since.get("run") ?? 0)]]),
       log: { info: write, warn: write, error: write },
       pollMs: 5,
       ...options,
@@ -171,7 +171,50 @@ describe("a stream of events", () => {
     });
     const client = await open(port);
     await until(() => client.text().includes("id: 2\nevent: ended"));
-    expect(messages).toEqual(["A stream of events cannot read the store and goes on trying"]);
+    expect(messages).toEqual(["The streams of events cannot read the store and go on trying"]);
+  });
+
+  test("asks the store together with all others, each of which has what comes after its own position", async () => {
+    const asked: [string, number][][] = [];
+    const happened = new Map<string, RunEvent[]>();
+    const news = async (since: ReadonlyMap<string, number>) => {
+      asked.push([...since]);
+      return happened;
+    };
+    const streams = createRunStreams({
+      news,
+      log: { info: () => {}, warn: () => {}, error: () => {} },
+      pollMs: 100,
+    });
+    let opened = 0;
+    // Two follow each run: one from its beginning, and one that has seen more.
+    const server = createServer((_request, response) => {
+      const run = `run-${opened % 10}`;
+      streams.start(run, [], opened < 10 ? 1 : 2, response);
+      opened += 1;
+    }).listen(0, "127.0.0.1");
+    await new Promise((resolve) => server.once("listening", resolve));
+    closers.push(async () => {
+      streams.close();
+      server.closeAllConnections();
+      await new Promise((resolve) => server.close(resolve));
+    });
+    const { port } = server.address() as AddressInfo;
+    const clients: Awaited<ReturnType<typeof open>>[] = [];
+    for (let index = 0; index < 20; index++) clients.push(await open(port));
+    await until(() => streams.open() === 20);
+    await until(() => asked.at(-1)?.length === 10);
+    const [before, begun] = [asked.length, performance.now()];
+    await until(() => asked.length >= before + 5);
+    expect(performance.now() - begun).toBeGreaterThan(350);
+    expect(asked.at(-1)).toEqual(Array.from({ length: 10 }, (_, index) => [`run-${index}`, 1]));
+    happened.set("run-3", [
+      { ...created, seq: 2 },
+      { ...created, seq: 3, type: "ended", outcome: "fixed", reason: "r" } as RunEvent,
+    ]);
+    await until(() => clients.filter((client) => client.text().includes("id: 3\nevent: ended")).length === 2);
+    const texts = clients.map((client) => client.text()).filter((text) => text.includes("id: "));
+    expect(texts.map((text) => text.includes("id: 2\n")).sort()).toEqual([false, true]);
   });
 
   test("is one of a bounded number", async () => {

@@ -46,6 +46,29 @@ describe("reading runs", () => {
     expect(await idsOf({ playbook: "' OR true --" })).toEqual([]);
   });
 
+  test("tells of many at once what has happened since, each after its own position", async () => {
+    const [one, two, three] = ids as [string, string, string];
+    const news = await store.reads.news(
+      new Map([
+        [one, 0],
+        [two, 1],
+        [three, 2],
+      ]),
+    );
+    expect([...news].map(([run, events]) => [run, events.map(({ seq, type }) => [seq, type])]).sort()).toEqual(
+      [
+        [
+          one,
+          [
+            [1, "created"],
+            [2, "ended"],
+          ],
+        ],
+        [two, [[2, "ended"]]],
+      ].sort(),
+    );
+  });
+
   test("shows one of them as it stands", async () => {
     expect(await store.reads.run(ids[0] ?? "")).toEqual({
       id: ids[0],
