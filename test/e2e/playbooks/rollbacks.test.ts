@@ -109,7 +109,9 @@ class Migration(migrations.Migration):
     expect(outcome).toBe("failed");
     expect(reason).toContain("stopped at the dependencies");
     expect(reason).toContain("No matching distribution found for shop==1");
-    expect(reason).toContain(`The way back: git -C ${stack.yt3.folder} checkout main; manage.py migrate core 0004`);
+    expect(reason).toContain(
+      `The way back: git -C ${stack.yt3.folder} checkout main; ${installer}; manage.py migrate core 0004_needs_ticket.`,
+    );
     expect([await tag(), await newest(), await started()]).toEqual(["v2", "0003_ticket_status_priority", before]);
   });
 
@@ -141,7 +143,10 @@ class Migration(migrations.Migration):
     const ended = await rolledBack({ tag: "v1" });
     expect(ended.outcome).toBe("failed");
     expect(ended.reason).toContain("stopped at the restart of youtility3.service");
-    const [, back = ""] = /The way back: git -C \S+ (checkout \S+)\./.exec(ended.reason ?? "") ?? [];
+    const [, back = ""] =
+      /The way back: git -C \S+ (checkout \S+); empty the cache default; systemctl restart youtility3/.exec(
+        ended.reason ?? "",
+      ) ?? [];
     expect(await tag()).toBe("v1");
     await repository.git(...back.split(" "));
     expect(await tag()).toBe("v2");
