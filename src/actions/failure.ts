@@ -11,3 +11,8 @@ export function lasting(reason: string): Failure {
 export function passing(reason: string): Failure {
   return { status: "failed", reason, retryable: true };
 }
+
+/** A reason with a full stop, where a sentence follows. */
+export function asSentence(reason: string): string {
+  return /[.!?…]$/.test(reason) ? reason : `${reason}.`;
+}

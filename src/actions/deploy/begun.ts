@@ -2,7 +2,7 @@
 
 import type { ActionContext, Failure } from "../../domain/action.ts";
 import { migrationState } from "../django/migrate.ts";
-import { lasting } from "../failure.ts";
+import { asSentence, lasting } from "../failure.ts";
 import { type Checkout, dirtiness, openCheckout } from "./git.ts";
 import { type LeftBehind, leftBehind } from "./interrupted.ts";
 import type { Progress, RollbackPlan } from "./progress.ts";
@@ -28,7 +28,7 @@ export async function readiness(checkout: Checkout, before: Progress | null): Pr
   return {
     ...found,
     reason:
-      `${found.reason} A rollback to ${plan.tag} was begun there. ${reached(before)} ` +
+      `${asSentence(found.reason)} A rollback to ${plan.tag} was begun there. ${reached(before)} ` +
       `Then start it again to go on, or go back: ${wayBack(plan, before)}`,
   };
 }

@@ -5,7 +5,7 @@ import type { ActionContext, ChangeAction, Failure, Outcome, Planned } from "../
 import type { DeployTarget } from "../../domain/target.ts";
 import { clearCache } from "../django/clear-cache.ts";
 import { type MigratePlan, migrate } from "../django/migrate.ts";
-import { lasting, passing } from "../failure.ts";
+import { asSentence, lasting, passing } from "../failure.ts";
 import { canBeMortal } from "../program.ts";
 import { redact } from "../redact.ts";
 import { systemdRestart } from "../systemd/restart.ts";
@@ -214,7 +214,7 @@ async function carryOut(
     await keep({ begun: { step: step.id, at } });
     const outcome = await step.run(going);
     if (outcome.status === "unknown")
-      return { ...outcome, reason: `At ${step.name}: ${outcome.reason} ${reached(progress)}` };
+      return { ...outcome, reason: `At ${step.name}: ${asSentence(outcome.reason)} ${reached(progress)}` };
     if (outcome.status === "failed") {
       // A failure that may be tried again says itself that nothing was changed.
       const isNothing = outcome.retryable && step.id.startsWith("migrations:") && !hasBegun(going.progress);
@@ -245,13 +245,13 @@ async function failed(
 ): Promise<Outcome> {
   if (context.signal.aborted) {
     // Whatever was killed may have done some of its work; each step can be tried again.
-    return { status: "unknown", reason: `Stopped at ${step.name}: ${failure.reason} ${reached(progress)}` };
+    return { status: "unknown", reason: `Stopped at ${step.name}: ${asSentence(failure.reason)} ${reached(progress)}` };
   }
   const inPart = await doneInPart(plan, progress, context);
   if (inPart === null && progress.done.length === 0) return failure;
   const now = inPart === null ? { ...progress, begun: null } : progress;
   return lasting(
-    `The rollback to ${plan.tag} stopped at ${step.name}: ${failure.reason} ${reached(now, inPart ?? "")} ` +
+    `The rollback to ${plan.tag} stopped at ${step.name}: ${asSentence(failure.reason)} ${reached(now, inPart ?? "")} ` +
       `Start it again to go on. The way back: ${wayBack(plan, now)}`,
   );
 }

@@ -9,7 +9,7 @@ import type { ActionContext, Failure, Outcome } from "../../domain/action.ts";
 import { deadlineOf } from "../../domain/deadline.ts";
 import type { Json, JsonObject } from "../../domain/json.ts";
 import type { DjangoTarget } from "../../domain/target.ts";
-import { lasting, passing } from "../failure.ts";
+import { asSentence, lasting, passing } from "../failure.ts";
 import { type Ended, runProgram } from "../program.ts";
 import { readableReason, secretsOf, whatHappened } from "./reason.ts";
 
@@ -96,7 +96,9 @@ function read(ended: Ended, asked: Asked): Answered | Failure | Unknown {
   const error = lines.find((line) => "error" in line)?.["error"];
   if (error !== undefined) {
     const failure = readableReason(error, asked.context.target?.name ?? "", asked.django);
-    return begun ? lasting(`${failure.reason}${whatHappened(error)}`) : failure;
+    if (!begun) return failure;
+    const happened = whatHappened(error);
+    return lasting(happened === null ? failure.reason : `${asSentence(failure.reason)} ${happened}`);
   }
   const failure = silence(ended, asked);
   if (!begun) return failure;

@@ -35,15 +35,15 @@ export function readableReason(error: unknown, target: string, django: DjangoTar
   return (passes ? passing : lasting)(bounded(`${project} raised${settings}${place} ${text}`));
 }
 
-/** What had been carried out before something was raised in the middle of it, as a sentence; empty where nothing is told of that. */
-export function whatHappened(error: unknown): string {
+/** What had been carried out before something was raised in the middle of it, as a sentence; null where nothing is told of that. */
+export function whatHappened(error: unknown): string | null {
   const parsed = told.safeParse(error);
-  if (!parsed.success || "refused" in parsed.data || parsed.data.happened === undefined) return "";
+  if (!parsed.success || "refused" in parsed.data || parsed.data.happened === undefined) return null;
   const { happened } = parsed.data;
   if (happened === null)
-    return " Which of the migrations had been carried out is not known: see manage.py showmigrations.";
-  if (happened.length === 0) return " No migration is recorded as carried out.";
-  return bounded(` Carried out before that, and still so: ${happened.join(", ")}.`);
+    return "Which of the migrations had been carried out is not known: see manage.py showmigrations.";
+  if (happened.length === 0) return "No migration is recorded as carried out.";
+  return bounded(`Carried out before that, and still so: ${happened.join(", ")}.`);
 }
 
 /** What of an environment must never be shown: values of variables with such names, and passwords in URLs. */

@@ -137,7 +137,7 @@ services.describe("deploy.rollback of a real Django project", () => {
         status: "failed",
         retryable: false,
         reason: expect.stringMatching(
-          /^The rollback to v2 stopped at the migrations of core: .* ValueError: not just now Carried out before that, and still so: core\.0005_fine\. Done: nothing\. Begun: migrations:core \(unapplied: core\.0005_fine\)\. Start it again to go on\. The way back: manage\.py migrate core 0005_fine\.$/,
+          /^The rollback to v2 stopped at the migrations of core: .* ValueError: not just now\. Carried out before that, and still so: core\.0005_fine\. Done: nothing\. Begun: migrations:core \(unapplied: core\.0005_fine\)\. Start it again to go on\. The way back: manage\.py migrate core 0005_fine\.$/,
         ),
       });
       expect((await applied()).map((row) => row["name"])).toContain("0004_raises");

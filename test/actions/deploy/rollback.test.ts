@@ -191,7 +191,7 @@ git.describe("deploy.rollback of a checkout", () => {
       status: "failed",
       retryable: false,
       reason: expect.stringMatching(
-        `^The rollback to v2 stopped at the dependencies: ${installer} failed \\(exit code 3\\): ERROR: no such version; password=\\[redacted\\] ` +
+        `^The rollback to v2 stopped at the dependencies: ${installer} failed \\(exit code 3\\): ERROR: no such version; password=\\[redacted\\]\\. ` +
           `Done: checkout\\. Begun: dependencies\\. Start it again to go on\\. ` +
           `The way back: git -C ${repository.folder} checkout main; ${installer} -r\\.$`,
       ),
