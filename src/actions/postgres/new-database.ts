@@ -105,9 +105,11 @@ async function makeEmpty(query: Query, session: Session, filling: Filling): Prom
               || CASE j->>'datlocprovider'
                    WHEN 'i' THEN format(' LOCALE_PROVIDER icu ICU_LOCALE %L', coalesce(j->>'datlocale', j->>'daticulocale'))
                    WHEN 'b' THEN format(' LOCALE_PROVIDER builtin BUILTIN_LOCALE %L', j->>'datlocale')
-                   WHEN 'c' THEN ' LOCALE_PROVIDER libc' ELSE '' END AS create,
+                   WHEN 'c' THEN ' LOCALE_PROVIDER libc' ELSE '' END
+              || CASE WHEN t.spcname <> 'pg_default' AND has_tablespace_privilege(t.oid, 'CREATE')
+                   THEN format(' TABLESPACE %I', t.spcname) ELSE '' END AS create,
             format('COMMENT ON DATABASE %I IS %L', $2::text, $3::text) AS comment
-       FROM pg_database d, to_jsonb(d) j WHERE d.datname = $1`,
+       FROM pg_database d JOIN pg_tablespace t ON t.oid = d.dattablespace, to_jsonb(d) j WHERE d.datname = $1`,
     [database, staging, unfinished],
   );
   if (!made) return lasting(`There is no database ${database} any more.`);

@@ -11,6 +11,7 @@ import { lasting, passing } from "../failure.ts";
 import { archiveOf, backupFolder, backupName, type Manifest, readManifest, sha256Of } from "./backup-files.ts";
 import { runClient } from "./client-program.ts";
 import { type Query, withClient } from "./connect.ts";
+import { lostProperties } from "./database-properties.ts";
 import { forbiddenExtensions } from "./extensions.ts";
 import { headroomFor } from "./headroom.ts";
 import { fillNewDatabase, makingSession, stagingOf } from "./new-database.ts";
@@ -76,6 +77,7 @@ async function plan(input: Input, context: ActionContext): Promise<Planned<Resto
     const kept = await freeName(query, `${cut(facts.database)}_before_${short}`);
     const { database, oid } = facts;
     const { backup, swap } = input;
+    const lost = swap ? await lostProperties(query, database) : [];
     const steps = [
       there === "ready"
         ? `use the database ${staging}, restored and checked before, from the backup ${backup} of ${manifest.takenAt}`
@@ -83,6 +85,7 @@ async function plan(input: Input, context: ActionContext): Promise<Planned<Resto
       ...leftOut.map(
         (name) => `leave out the extension ${name}, which only a superuser may create: have it created afterwards`,
       ),
+      ...lost,
       ...(swap
         ? [
             `end every session of allowed users in ${database}, rename it to ${kept} and ${staging} to ${database}; what was written since the backup is then only in ${kept}`,

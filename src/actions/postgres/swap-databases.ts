@@ -4,6 +4,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import type { ActionContext, Failure } from "../../domain/action.ts";
 import { lasting } from "../failure.ts";
 import { type Attempt, type Query, type Session, withClient } from "./connect.ts";
+import { copyProperties } from "./database-properties.ts";
 import { makingSession } from "./new-database.ts";
 import { shorten } from "./query-text.ts";
 
@@ -22,7 +23,11 @@ export async function swapDatabases(
   context: ActionContext,
   doubt: { doubtful: boolean },
 ): Promise<Failure | null> {
-  const copied = await withClient(context, (query, _, session) => copyProperties(query, session, swap), makingSession);
+  const copied = await withClient(
+    context,
+    (query, _, session) => copyProperties(query, session, swap.database, swap.staging),
+    makingSession,
+  );
   if (copied) return copied;
   const blocked = await withClient(context, (query, postgres) => othersIn(query, postgres.users, swap), makingSession);
   if (blocked) return blocked;
@@ -105,50 +110,5 @@ function notRenamed({ sqlState, message }: Attempt<object> & { ok: false }, swap
   return lasting(
     `The databases cannot be renamed (SQLSTATE ${sqlState}): ${shorten(message, 200)}. Nothing was changed; the restored ` +
       `database ${swap.staging} is ready.`,
-  );
-}
-
-/** An archive holds what is in a database; who may connect to it and which settings it has are the server's. */
-async function copyProperties(query: Query, session: Session, { database, staging }: Swap): Promise<Failure | null> {
-  const settings = await query<{ name: string; value: string; statement: string }>(
-    `SELECT split_part(p, '=', 1) AS name, substr(p, strpos(p, '=') + 1) AS value,
-            CASE WHEN p LIKE 'default\\_transaction\\_read\\_only=%'
-                 -- postgres.read-only knows its own work by the spelling, which FROM CURRENT would not keep.
-                 THEN format('ALTER DATABASE %I SET default_transaction_read_only = %L', $2::text, substr(p, strpos(p, '=') + 1))
-                 ELSE format('ALTER DATABASE %I SET %s FROM CURRENT', $2::text, (SELECT string_agg(format('%I', part), '.' ORDER BY o)
-                        FROM unnest(string_to_array(split_part(p, '=', 1), '.')) WITH ORDINALITY u (part, o)))
-            END AS statement
-       FROM pg_db_role_setting s JOIN pg_database d ON d.oid = s.setdatabase, unnest(s.setconfig) p
-      WHERE d.datname = $1 AND s.setrole = 0`,
-    [database, staging],
-  );
-  const grants = await query<{ statement: string }>(
-    `SELECT format('REVOKE ALL ON DATABASE %I FROM PUBLIC', $2::text) AS statement
-       FROM pg_database WHERE datname = $1 AND datacl IS NOT NULL
-      UNION ALL
-     SELECT format('GRANT %s ON DATABASE %I TO %s%s', a.privilege_type, $2::text,
-                   CASE WHEN a.grantee = 0 THEN 'PUBLIC' ELSE format('%I', pg_get_userbyid(a.grantee)) END,
-                   CASE WHEN a.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END)
-       FROM pg_database d, aclexplode(d.datacl) a WHERE d.datname = $1 AND a.grantee <> d.datdba`,
-    [database, staging],
-  );
-  await query("BEGIN");
-  for (const { name, value, statement } of settings) {
-    const current = await session.attempt("SELECT set_config($1, $2, true)", [name, value]);
-    const set = current.ok ? await session.attempt(statement) : current;
-    if (!set.ok) return refused(query, set.sqlState, `setting ${name}`);
-  }
-  for (const { statement } of grants) {
-    const granted = await session.attempt(statement);
-    if (!granted.ok) return refused(query, granted.sqlState, "grant of a privilege");
-  }
-  await query("COMMIT");
-  return null;
-}
-
-async function refused(query: Query, sqlState: string, what: string): Promise<Failure> {
-  await query("ROLLBACK");
-  return lasting(
-    `A ${what} of the old database cannot be given to the restored one (SQLSTATE ${sqlState}). Check the role's rights.`,
   );
 }

@@ -104,6 +104,37 @@ debianPostgres.describe("postgres.restore", () => {
     ]);
   });
 
+  test("settings of roles, the limit of connections and the tablespace come along; what may not be made is said", async () => {
+    const other = await shop.role("other");
+    await shop.admin(`ALTER ROLE ${shop.app} IN DATABASE ${shop.database} SET work_mem = '7MB'`);
+    await shop.admin(`ALTER ROLE ${shop.app} IN DATABASE ${shop.database} SET search_path = "odd schema", public`);
+    await shop.admin(`ALTER ROLE ${shop.app} IN DATABASE ${shop.database} SET log_min_duration_statement = '5s'`);
+    await shop.admin(`ALTER ROLE ${other} IN DATABASE ${shop.database} SET work_mem = '9MB'`);
+    await shop.admin(`ALTER DATABASE ${shop.database} CONNECTION LIMIT 55`);
+    await query(`${server.adminUrl}?options=-c%20allow_in_place_tablespaces=on`, "CREATE TABLESPACE quick LOCATION ''");
+    await shop.admin(`ALTER DATABASE ${shop.database} SET TABLESPACE quick`);
+    const planned = await planOf(restore, { backup: name }, target());
+    if (planned.status !== "planned") throw new Error(planned.reason);
+    expect(planned.effects).toEqual(
+      expect.arrayContaining([
+        expect.stringMatching(`^leave out the setting log_min_duration_statement of the role ${shop.app} in`),
+        expect.stringMatching(`^leave out the setting work_mem of the role ${other} in`),
+        expect.stringContaining("may not create in quick"),
+      ]),
+    );
+    expect(planned.effects.filter((line) => line.startsWith("leave out"))).toHaveLength(2);
+    await shop.admin(`GRANT CREATE ON TABLESPACE quick TO ${shop.carer}`);
+    expect(await carriedOut(restore, { backup: name }, target())).toMatchObject({ status: "done" });
+    expect(await shop.asApp("SELECT current_setting('work_mem') AS m, current_setting('search_path') AS p")).toEqual([
+      { m: "7MB", p: '"odd schema", public' },
+    ]);
+    const found = await shop.admin(
+      `SELECT datconnlimit, spcname FROM pg_database d JOIN pg_tablespace t ON t.oid = dattablespace WHERE datname = $1`,
+      [shop.database],
+    );
+    expect(found).toEqual([{ datconnlimit: 55, spcname: "quick" }]);
+  });
+
   test("a database that is read-only for a time still is when it is restored, and that can be put back", async () => {
     const planned = await planOf(readOnly, { graceSeconds: 0 }, target());
     if (planned.status !== "planned") throw new Error(planned.reason);
