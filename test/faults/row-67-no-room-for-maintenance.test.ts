@@ -2,15 +2,25 @@
 
 import { execFileSync } from "node:child_process";
 import { chown } from "node:fs/promises";
+import { analyze } from "../../src/actions/postgres/analyze.ts";
+import { backup } from "../../src/actions/postgres/backup.ts";
 import { withClient } from "../../src/actions/postgres/connect.ts";
 import { createIndex } from "../../src/actions/postgres/create-index.ts";
 import { headroomFor } from "../../src/actions/postgres/headroom.ts";
 import { reindex } from "../../src/actions/postgres/reindex.ts";
+import { restore } from "../../src/actions/postgres/restore.ts";
 import { vacuum } from "../../src/actions/postgres/vacuum.ts";
 import { parseMaintenanceWindow } from "../../src/domain/maintenance-window.ts";
+import type { Target } from "../../src/domain/target.ts";
 import { chooseServerUser } from "../../src/store/embedded-user.ts";
 import { contextFor } from "../actions/context.ts";
-import { createShop, planOf, type Shop } from "../actions/postgres/shop.ts";
+import {
+  type DebianServer,
+  debianBinDir,
+  debianPostgres,
+  startDebianPostgres,
+} from "../actions/postgres/debian-postgres.ts";
+import { carriedOut, createShop, planOf, type Shop } from "../actions/postgres/shop.ts";
 import { startPostgres, type TestPostgres } from "../support/postgres.ts";
 import { serviceUnless } from "../support/real-service.ts";
 import { temporaryFolder } from "../support/run-folder.ts";
@@ -146,6 +156,78 @@ function mayMount(): boolean {
     return false;
   }
 }
+
+debianPostgres.describe("with a standby that replays late", () => {
+  let primary: DebianServer;
+  let standby: { stop(): Promise<void> };
+  let own: Shop;
+  let folder: string;
+  const more = (maxReplicationLagMs: number) => {
+    const always = parseMaintenanceWindow("daily 00:00-24:00 UTC");
+    const maintenance = always ? [always] : [];
+    return own.targetWith({
+      maxReplicationLagMs,
+      maintenance,
+      backupFolder: folder,
+      binDir: debianBinDir,
+      minFreeMiB: 0,
+    });
+  };
+
+  beforeAll(async () => {
+    primary = await startDebianPostgres();
+    own = await createShop(primary);
+    await own.admin(`ALTER ROLE ${own.carer} CREATEDB`);
+    folder = await temporaryFolder("backups");
+    await carriedOut(backup, {}, more(30_000));
+    standby = await primary.startStandby("standby-2", { recovery_min_apply_delay: "1500ms" });
+  }, 120_000);
+
+  afterAll(async () => {
+    await own?.closeSessions();
+    await standby?.stop();
+    await primary?.stop();
+  });
+
+  /** Writes until a replica has told that it was late, and then looks. */
+  const whileLate = async <T>(look: () => Promise<T>): Promise<T> => {
+    await until(async () => {
+      await own.asApp("UPDATE sale SET at = now() WHERE id = 1");
+      const late = "SELECT FROM pg_stat_replication WHERE replay_lag > interval '1 second'";
+      return (await own.admin(late)).length === 1;
+    });
+    return look();
+  };
+
+  const plans: readonly [string, (target: Target) => Promise<{ readonly status: string }>][] = [
+    ["reindex", (target) => planOf(reindex, { table: "item" }, target)],
+    ["create-index", (target) => planOf(createIndex, { table: "item", columns: ["kind"] }, target)],
+    ["vacuum with full", (target) => planOf(vacuum, { tables: ["item"], full: true }, target)],
+    ["restore", (target) => planOf(restore, { backup: `${own.database}-0001` }, target)],
+  ];
+
+  test.each(plans)(
+    "%s is refused by the time that it is behind, and not where more is allowed",
+    async (_name, plan) => {
+      expect(await whileLate(() => plan(more(1_000)))).toMatchObject({
+        status: "failed",
+        retryable: true,
+        reason: expect.stringMatching(/^The replica standby-2 is behind \(\d+ s, /),
+      });
+      expect(await whileLate(() => plan(more(60_000)))).toMatchObject({ status: "planned" });
+    },
+    60_000,
+  );
+
+  test("what is gentle is not refused: statistics, and plain vacuum", async () => {
+    expect(await whileLate(() => planOf(analyze, { tables: ["item"] }, more(1_000)))).toMatchObject({
+      status: "planned",
+    });
+    expect(await whileLate(() => planOf(vacuum, { tables: ["item"] }, more(1_000)))).toMatchObject({
+      status: "planned",
+    });
+  }, 60_000);
+});
 
 interface Replication {
   sendCopyFromChunk(chunk: Buffer): void;

@@ -34,6 +34,8 @@ function newest(): string {
 }
 
 export interface DebianServer extends Databases {
+  /** Starts a standby of it, under this name, with settings of its own. */
+  startStandby(name: string, settings: Readonly<Record<string, string>>): Promise<{ stop(): Promise<void> }>;
   stop(): Promise<void>;
 }
 
@@ -53,23 +55,9 @@ export async function startDebianPostgres(): Promise<DebianServer> {
     "--locale=C",
   ];
   await promisify(execFile)(join(debianBinDir, "initdb"), args, { ...user, cwd: folder, env, timeout: 60_000 });
-  const port = await freePort();
-  const settings = {
-    listen_addresses: "127.0.0.1",
-    unix_socket_directories: "",
-    fsync: "off",
-    full_page_writes: "off",
-  };
-  const options = Object.entries(settings).flatMap(([name, value]) => ["-c", `${name}=${value}`]);
-  const server = await startChild(join(debianBinDir, "postgres"), ["-D", data, "-p", String(port), ...options], {
-    name: "Debian's postgres",
-    ...user,
-    cwd: data,
-    env,
-  });
-  const urlOf = (database: string) => `postgres://postgres:postgres@127.0.0.1:${port}/${database}`;
-  const adminUrl = urlOf("postgres");
-  await until(() => query(adminUrl, "SELECT 1").catch(() => false), { timeoutMs: 30_000, what: "Debian's postgres" });
+  const server = await serve(data, user, {});
+  const { adminUrl, port } = server;
+  const urlOf = (database: string) => adminUrl.replace(/postgres$/, database);
   const newDatabase = async () => {
     const name = `test_${randomBytes(6).toString("hex")}`;
     await query(adminUrl, `CREATE DATABASE ${name}`);
@@ -80,6 +68,53 @@ export async function startDebianPostgres(): Promise<DebianServer> {
     adminUrl,
     port,
     newDatabase,
+    startStandby: (name, settings) => startStandby(port, name, settings),
+    stop: server.stop,
+  };
+}
+
+/** A copy of the server as it is, which then follows it. */
+async function startStandby(
+  primary: number,
+  name: string,
+  settings: Readonly<Record<string, string>>,
+): Promise<{ stop(): Promise<void> }> {
+  const folder = await temporaryFolder("debian-standby");
+  const user = await chooseServerUser(folder);
+  if (user) await chown(folder, user.uid, user.gid);
+  const data = join(folder, "data");
+  const from = `host=127.0.0.1 port=${primary} user=postgres application_name=${name}`;
+  const args = [`--pgdata=${data}`, `--dbname=${from}`, "--checkpoint=fast", "--no-sync", "--write-recovery-conf"];
+  const env = { LC_ALL: "C", TZ: "UTC" };
+  await promisify(execFile)(join(debianBinDir, "pg_basebackup"), args, { ...user, cwd: folder, env, timeout: 60_000 });
+  return serve(data, user, { primary_conninfo: from, ...settings });
+}
+
+async function serve(
+  data: string,
+  user: Awaited<ReturnType<typeof chooseServerUser>>,
+  more: Readonly<Record<string, string>>,
+): Promise<{ readonly adminUrl: string; readonly port: number; stop(): Promise<void> }> {
+  const port = await freePort();
+  const settings = {
+    listen_addresses: "127.0.0.1",
+    unix_socket_directories: "",
+    fsync: "off",
+    full_page_writes: "off",
+    ...more,
+  };
+  const options = Object.entries(settings).flatMap(([name, value]) => ["-c", `${name}=${value}`]);
+  const server = await startChild(join(debianBinDir, "postgres"), ["-D", data, "-p", String(port), ...options], {
+    name: "Debian's postgres",
+    ...user,
+    cwd: data,
+    env: { LC_ALL: "C", TZ: "UTC" },
+  });
+  const adminUrl = `postgres://postgres:postgres@127.0.0.1:${port}/postgres`;
+  await until(() => query(adminUrl, "SELECT 1").catch(() => false), { timeoutMs: 30_000, what: "Debian's postgres" });
+  return {
+    adminUrl,
+    port,
     stop: async () => {
       await server.stop("SIGINT", 20_000);
     },
