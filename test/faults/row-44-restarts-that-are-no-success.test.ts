@@ -31,11 +31,24 @@ systemdService.describe("a restart that did not happen", () => {
       async () => /^\s*(\d+) slow-stop\.service/m.exec(await ward.systemd.systemctl("list-jobs", "--no-legend"))?.[1],
     );
 
-  test("skipped, which systemd may call done: a condition of the unit does not hold", async () => {
+  test("a condition of the unit does not hold, which systemd calls done", async () => {
     await writeFile(ward.condition, "");
     await ward.systemd.systemctl("start", "conditional.service");
     await rm(ward.condition);
     expect(await restart("conditional.service")).toMatchObject({
+      status: "failed",
+      retryable: false,
+      reason: expect.stringMatching(/it was inactive .* because a condition in its unit file does not hold/),
+    });
+  });
+
+  test("what the unit asks before it starts says no, which systemd calls done, too", async () => {
+    const asked = `ExecCondition=/bin/sh -c 'test -e ${ward.condition}'`;
+    await ward.systemd.install({ "choosy.service": serviceUnit("/bin/sleep infinity", [asked]) });
+    await writeFile(ward.condition, "");
+    await ward.systemd.systemctl("start", "choosy.service");
+    await rm(ward.condition);
+    expect(await restart("choosy.service")).toMatchObject({
       status: "failed",
       retryable: false,
       reason: expect.stringMatching(/it was inactive .* because a condition in its unit file does not hold/),

@@ -4,10 +4,24 @@ import { createIndex } from "../../src/actions/postgres/create-index.ts";
 import { dropInvalidIndexes } from "../../src/actions/postgres/drop-invalid-indexes.ts";
 import { invalidIndexes } from "../../src/actions/postgres/invalid-indexes.ts";
 import { reindex } from "../../src/actions/postgres/reindex.ts";
+import type { Action } from "../../src/domain/action.ts";
 import { contextFor } from "../actions/context.ts";
 import { carriedOut, createShop, planOf, type Shop, seen } from "../actions/postgres/shop.ts";
 import { sharedPostgres } from "../support/postgres.ts";
+import { alertOf, createSpine } from "../support/spine.ts";
 import { until } from "../support/until.ts";
+
+const playbook = [
+  "name: clear-leftovers",
+  "summary: Clear away what interrupted index builds have left.",
+  `on: { alerts: ['alertname="Sick"'] }`,
+  "target: { label: service }",
+  "steps:",
+  "  - { id: find, do: postgres.invalid-indexes }",
+  "  - { id: clear, if: size(steps.find.indexes) > 0, do: postgres.drop-invalid-indexes }",
+  "verify:",
+  "  - { do: postgres.invalid-indexes, expect: size(output.indexes) == 0, within: 5s, every: 1s }",
+].join("\n");
 
 let shop: Shop;
 
@@ -95,4 +109,29 @@ test("REINDEX … CONCURRENTLY interrupted: told, refused until cleared, cleared
   });
   expect(await carriedOut(reindex, input, shop.target)).toMatchObject({ result: { rebuilt: ["public.item_price"] } });
   expect(await invalid()).toEqual([]);
+});
+
+test("a run finds what is left, asks before it clears it, clears it once somebody approves, and measures that it is gone", async () => {
+  await shop.asApp("CREATE INDEX item_left_ccnew ON item (price)");
+  await shop.sql("UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'item_left_ccnew'::regclass");
+  const target = { ...shop.target, name: "ward", labels: { service: ["ward"] } };
+  const spine = await createSpine({
+    actions: new Map<string, Action>([invalidIndexes, dropInvalidIndexes].map((action) => [action.name, action])),
+    targets: [target],
+    playbooks: [playbook],
+  });
+  try {
+    const run = await spine.start(alertOf());
+    expect(await spine.settle(run)).toMatchObject({ state: "waiting", waitingFor: "approval" });
+    expect(await invalid()).toEqual(["item_left_ccnew"]);
+    const [approval] = await spine.approvals.ofRun(run);
+    if (approval === undefined) throw new Error("nothing was asked");
+    expect(JSON.stringify(approval.effects)).toContain("drop the invalid index public.item_left_ccnew");
+    const { id, digest } = approval;
+    await spine.approvals.answer({ approval: id, decision: "approve", digest, by: "api:jane", reason: null });
+    expect(await spine.settle(run)).toMatchObject({ state: "ended", outcome: "fixed" });
+    expect(await invalid()).toEqual([]);
+  } finally {
+    await spine.close();
+  }
 });
