@@ -59,10 +59,10 @@ export async function cancel(_: Ground): Promise<readonly Row[]> {
     const baseline = median(byHand);
     return [
       compare(
-        { what: `${what}: apply, beside one statement`, unit: "ms", ours: median(applied), baseline },
+        { what: `${what}: apply without its plan, beside one statement`, unit: "ms", ours: median(applied), baseline },
         { atMost: 1.5 },
       ),
-      compare({ what: `${what}: plan and apply`, unit: "ms", ours: median(planned), baseline }),
+      compare({ what: `${what}: plan and apply, beside one statement`, unit: "ms", ours: median(planned), baseline }),
     ];
   } finally {
     await Promise.all(clients.map((client) => client.end().catch(() => undefined)));

@@ -17,6 +17,7 @@ import { restart } from "./restart.ts";
 import type { Row } from "./row.ts";
 import { scale } from "./scale.ts";
 import { tableOf } from "./table.ts";
+import { verdictOn } from "./verdict.ts";
 
 const measurements: Readonly<Record<string, readonly ((ground: Ground) => Promise<readonly Row[]>)[]>> = {
   accept: [accept],
@@ -57,6 +58,8 @@ writeFileSync(
   "build/bench.json",
   `${JSON.stringify({ at: new Date().toISOString(), seconds, machine, rows }, null, 2)}\n`,
 );
+const verdict = verdictOn(rows, process.env["CI"] === "true");
 console.log(tableOf(rows));
 console.log(`${seconds} s on ${machine.cores} cores (${machine.model}), Node ${machine.node}; build/bench.json`);
-process.exit(0);
+for (const line of verdict.lines) console.log(line);
+process.exit(verdict.exitCode);

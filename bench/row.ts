@@ -3,6 +3,7 @@
 export interface Row {
   readonly what: string;
   readonly unit: string;
+  /** NaN where it could not be measured. */
   readonly ours: number;
   /** The same work done raw, in the same run; null where there is nothing to compare with. */
   readonly baseline: number | null;
@@ -10,6 +11,8 @@ export interface Row {
   /** As in ">= 0.6"; null where the figure is only printed. */
   readonly required: string | null;
   readonly ok: boolean | null;
+  /** Why it could not be measured here, and what to do. */
+  readonly leftOut?: string;
   /** Milliseconds. */
   readonly p50?: number;
   readonly p99?: number;
@@ -35,4 +38,9 @@ export function compare(
 /** A figure that is only printed. */
 export function figure(row: Pick<Row, "what" | "unit" | "ours" | "p50" | "p99">): Row {
   return { ...row, baseline: null, ratio: null, required: null, ok: null };
+}
+
+/** A requirement that cannot be measured on this machine: it is told, and never counts as met. */
+export function leftOut(row: Pick<Row, "what" | "unit" | "required">, why: string): Row {
+  return { ...row, ours: Number.NaN, baseline: null, ratio: null, ok: null, leftOut: why };
 }

@@ -26,10 +26,15 @@ function cellsOf(row: Row): readonly string[] {
     row.unit,
     row.ratio === null ? "" : row.ratio.toFixed(2),
     row.required ?? "",
-    row.ok === null ? "" : row.ok ? "ok" : "MISSED",
+    verdictOf(row),
     rounded(row.p50 ?? null),
     rounded(row.p99 ?? null),
   ];
+}
+
+function verdictOf({ ok, leftOut }: Row): string {
+  if (leftOut !== undefined) return "LEFT OUT";
+  return ok === null ? "" : ok ? "ok" : "MISSED";
 }
 
 function isText(column: number): boolean {
@@ -37,7 +42,7 @@ function isText(column: number): boolean {
 }
 
 function rounded(value: number | null): string {
-  if (value === null) return "";
+  if (value === null || Number.isNaN(value)) return "";
   if (value >= 100) return Math.round(value).toLocaleString("en-US");
   return value.toFixed(value >= 10 ? 1 : 2);
 }
