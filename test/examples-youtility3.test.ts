@@ -198,14 +198,6 @@ describe("paramedic check", () => {
   });
 });
 
-test("performance-degradation measures the very condition of its alert", () => {
-  const { expr } = rulesOf("youtility3").find(({ alert }) => alert === "PerformanceDegraded") ?? { expr: "no rule" };
-  const { verify } = parse(readFileSync(join(folder, "performance-degradation.yaml"), "utf8"));
-  const queries = verify.map((check: { with?: { query?: string } }) => check.with?.query).filter(Boolean);
-  const words = (text: string) => text.replace(/\s+/g, " ");
-  expect(queries.map(words)).toEqual([words(`count(${expr}) or vector(0)`)]);
-});
-
 realService("promtool (Debian: prometheus)", "promtool").describe("alerts.yml", () => {
   test("is in order for promtool", async () => {
     const { stdout } = await run("promtool", ["check", "rules", rulesFile]);

@@ -93,7 +93,7 @@ test.each([
   ],
   [
     "targets: { a: { django: { project: /a, python: /p, settings: s, env: { A: { env: NOT_SET } } } } }",
-    "env.A: must be text, or { env: NAME }",
+    "env.A: the environment variable NOT_SET is not set",
   ],
   [
     "targets: { a: { django: { project: /a, python: /p, settings: s, env: { 'A=B': x } } } }",
