@@ -153,25 +153,17 @@ async function fail(
   await client.query("SELECT FROM paramedic.runs WHERE id = $1 FOR NO KEY UPDATE", [message.runId]);
   // An acknowledgement holds the run too: it comes before this and is seen, or after and withdraws the message.
   if (shownSeq === 0 && (await isAcknowledged(client, message))) return withdraw(client, message, reason);
-  const delay = retryable ? deliveryDelaysMs[message.attempts - 1] : undefined;
   const wasTold = shownSeq > 0;
+  const delay = retryable ? delayAfter(message.attempts, throttled, retryAfterMs) : undefined;
   const state = nextState(delay !== undefined, wasTold, retryable);
   const { rowCount } = await client.query(
     `UPDATE paramedic.outbox
-     SET state = $3, taken = 0, place = $4, shown_seq = $5, lease_until = NULL, last_error = $6, throttled = $8,
+     SET state = $3, taken = 0,
+         attempts = CASE WHEN $8 AND created_at > now() - ${throttledFor} THEN attempts - 1 ELSE attempts END, place = $4, shown_seq = $5, lease_until = NULL, last_error = $6, throttled = $8,
          due_at = CASE WHEN $7::float8 IS NOT NULL THEN now() + make_interval(secs => $7) END,
          settled_at = CASE WHEN $7::float8 IS NULL THEN now() END
      WHERE id = $1 AND fence = $2 AND state IN ('waiting', 'following')`,
-    [
-      message.id,
-      message.fence,
-      state,
-      place,
-      shownSeq,
-      reason,
-      delay === undefined ? null : Math.max(delay, retryAfterMs) / 1000,
-      throttled,
-    ],
+    [message.id, message.fence, state, place, shownSeq, reason, delay === undefined ? null : delay / 1000, throttled],
   );
   if (!rowCount) return "lost";
   await markAsked(client, place);
@@ -179,6 +171,16 @@ async function fail(
   if (wasTold) return state === "dead" ? "dead" : "given-up";
   await say(client, message, { type: "not-told", reason });
   return "dead";
+}
+
+/** A refusal for the moment says nothing of the message, and is no attempt; a place that takes nothing for so long is one that fails. */
+const throttledFor = "interval '1 hour'";
+
+/** In milliseconds; undefined: it is given up. Whoever says when to come back is taken at their word. */
+function delayAfter(attempts: number, throttled: boolean, retryAfterMs: number): number | undefined {
+  const usual = deliveryDelaysMs[attempts - 1];
+  if (usual === undefined) return undefined;
+  return throttled && retryAfterMs > 0 ? retryAfterMs : Math.max(usual, retryAfterMs);
 }
 
 async function isAcknowledged(client: pg.PoolClient, message: OutboxMessage): Promise<boolean> {

@@ -190,6 +190,25 @@ test("each failure waits longer, at least as long as the other side asks, and af
   });
 });
 
+test("a refusal for the moment is no attempt, and the message comes back when it was told to; for an hour", async () => {
+  await put(await storedRun(store));
+  const due = () => store.sql("UPDATE paramedic.outbox SET due_at = now()");
+  for (let refusal = 0; refusal < deliveryDelaysMs.length + 5; refusal++) {
+    const message = await takeOne();
+    expect(message.attempts).toBe(1);
+    expect(await outbox.settle(message, failed({ throttled: true, retryAfterMs: 1_500 }))).toBe("again");
+    const [row] = await store.sql("SELECT due_at < now() + interval '1600 ms' AS soon FROM paramedic.outbox");
+    expect(row).toEqual({ soon: true });
+    await due();
+  }
+  await store.sql("UPDATE paramedic.outbox SET created_at = now() - interval '61 min'");
+  for (let attempt = 1; attempt <= deliveryDelaysMs.length; attempt++) {
+    expect(await outbox.settle(await takeOne(), failed({ throttled: true, retryAfterMs: 1_500 }))).toBe("again");
+    await due();
+  }
+  expect(await outbox.settle(await takeOne(), failed({ throttled: true, retryAfterMs: 1_500 }))).toBe("dead");
+});
+
 test("what stopped with its process is no attempt: the first failure after many of them is tried again", async () => {
   const run = await storedRun(store);
   const id = await put(run);
