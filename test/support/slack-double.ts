@@ -94,6 +94,9 @@ export interface SlackDouble {
   /** Fails the next `times` calls of a method (`*`: any), or all until told otherwise; null: works again. */
   fail(method: string, failure: SlackFailure | null, times?: number): void;
 
+  /** From now on takes so many calls of a method in a channel at once, and then one a second; the others get 429. */
+  limit(method: string, atOnce: number): void;
+
   /** Where clicks, modals and commands go: an address, or `socket` for Socket Mode. */
   sendTo(to: string): void;
   click(click: Click & SendOptions): Promise<Sent>;
@@ -146,6 +149,8 @@ export async function startSlackDouble(): Promise<SlackDouble> {
   const scopes = new Set(scopesOfParamedic);
   const calls: SlackCall[] = [];
   const failures = new Map<string, { readonly failure: SlackFailure; left: number }>();
+  const limits = new Map<string, number>();
+  const buckets = new Map<string, { left: number; at: number }>();
   const connections = new Set<Socket>();
   const unanswered = new Set<ServerResponse>();
   const timers = new Set<NodeJS.Timeout>();
@@ -179,7 +184,7 @@ export async function startSlackDouble(): Promise<SlackDouble> {
     const method = path.slice("/api/".length);
     const { token, ...args } = argumentsOf(request, raw);
     const record = (given: Fields | null) => calls.push({ method, args, at: performance.now(), answer: given });
-    const failure = nextFailure(method);
+    const failure = nextFailure(method) ?? overLimit(method, args);
     if (failure && failure !== "answer-lost" && !(typeof failure === "object" && "afterMs" in failure)) {
       record(null);
       return failWith(failure, request, response);
@@ -217,6 +222,17 @@ export async function startSlackDouble(): Promise<SlackDouble> {
     found.left -= 1;
     if (found.left <= 0) failures.delete(key);
     return found.failure;
+  }
+
+  function overLimit(method: string, args: Fields): SlackFailure | null {
+    const atOnce = limits.get(method);
+    if (atOnce === undefined) return null;
+    const key = `${method} ${String(args["channel"])}`;
+    const now = performance.now();
+    const bucket = buckets.get(key) ?? { left: atOnce, at: now };
+    const left = Math.min(atOnce, bucket.left + (now - bucket.at) / 1_000);
+    buckets.set(key, { left: left < 1 ? left : left - 1, at: now });
+    return left < 1 ? { retryAfter: 1 } : null;
   }
 
   async function pause(ms: number): Promise<void> {
@@ -294,6 +310,7 @@ export async function startSlackDouble(): Promise<SlackDouble> {
     setTriggerLife: (ms) => {
       triggerLifeMs = ms;
     },
+    limit: (method, atOnce) => void limits.set(method, atOnce),
     fail: (method, failure, times = Number.POSITIVE_INFINITY) => {
       if (failure === null) failures.delete(method);
       else failures.set(method, { failure, left: times });

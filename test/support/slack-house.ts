@@ -12,6 +12,7 @@ import { openDesk } from "../../src/oncall/desk.ts";
 import { subjectOf } from "../../src/oncall/notice.ts";
 import { createSlackDoors, type SlackDoors } from "../../src/oncall/slack/doors.ts";
 import { followLevel } from "../../src/oncall/slack/level.ts";
+import { paced } from "../../src/oncall/slack/paced.ts";
 import { createPeople } from "../../src/oncall/slack/people.ts";
 import { followRecord } from "../../src/oncall/slack/record.ts";
 import { createSlackWeb } from "../../src/oncall/slack/web.ts";
@@ -120,7 +121,7 @@ export async function startSlackHouse(
   const write = (level: string) => (fields: object, message: string) =>
     void lines.push({ level, fields: { ...fields }, message });
   const log = { debug: write("debug"), info: write("info"), warn: write("warn"), error: write("error") };
-  const call = createSlackWeb({ token: slack.botToken, apiUrl: slack.apiUrl, timeoutMs: 2_000 });
+  const call = paced(createSlackWeb({ token: slack.botToken, apiUrl: slack.apiUrl, timeoutMs: 2_000 }));
   const append = createAppend(store.database, { newId, asksInSlack: true, tellsChanges: false });
   const escalations = createEscalations(store.database, newId);
   const outbox = createOutbox(store.database);
