@@ -201,7 +201,7 @@ clientCommand("pause [duration]", "turn the kill switch on: nothing is started a
   );
 
 clientCommand("resume", "turn the kill switch off")
-  .requiredOption("--reason <text>", "why")
+  .option("--reason <text>", "why", "resumed on the command line")
   .action((options: ClientOptions & { reason: string }) =>
     speak(options, (terminal) => setSwitch(terminal, { paused: false, reason: options.reason, until: null })),
   );

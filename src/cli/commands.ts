@@ -73,16 +73,20 @@ export async function startRun(
   return followRun(terminal, answer.value.id);
 }
 
-export async function cancelRun(terminal: Terminal, id: string, reason: string): Promise<number> {
-  const path = `/api/v1/runs/${encodeURIComponent(id)}/cancel`;
+export async function cancelRun(terminal: Terminal, given: string, reason: string): Promise<number> {
+  const id = await wholeId(terminal, given);
+  if (!id.ok) return refuse(terminal, id.message, 1);
+  const path = `/api/v1/runs/${id.value}/cancel`;
   return show(terminal, await terminal.client.send<ShownRun>("POST", path, { reason }), () => [
     "it stops before its next change",
   ]);
 }
 
 /** Says that one has it, so that no later level of the escalation is told. */
-export async function acknowledgeRun(terminal: Terminal, id: string): Promise<number> {
-  const path = `/api/v1/runs/${encodeURIComponent(id)}/acknowledge`;
+export async function acknowledgeRun(terminal: Terminal, given: string): Promise<number> {
+  const id = await wholeId(terminal, given);
+  if (!id.ok) return refuse(terminal, id.message, 1);
+  const path = `/api/v1/runs/${id.value}/acknowledge`;
   return show(terminal, await terminal.client.send<ShownRun>("POST", path, {}), () => [
     "it is yours; no later level is told",
   ]);
@@ -100,7 +104,9 @@ export async function decideRun(
   const question = run.value.approvals.find(({ state }) => state === "pending");
   if (!question)
     return refuse(terminal, "this run does not ask for anything; `paramedic show` tells where it stands", 1);
-  if (!terminal.json) for (const line of approvalLines(question)) terminal.out(line);
+  // Whoever is asked sees what about, also where standard output is read by a program.
+  const tell = terminal.json ? terminal.err : terminal.out;
+  if (!terminal.json || !options.yes) for (const line of approvalLines(question)) tell(line);
   if (!options.yes) {
     const sure = await terminal.confirm(`${decision} this? [y/N] `);
     if (sure === null)
@@ -152,14 +158,16 @@ export async function setSwitch(
 }
 
 /** Tells the story as it goes on; as JSON, the run when it has ended. */
-async function followRun(terminal: Terminal, id: string): Promise<number> {
+async function followRun(terminal: Terminal, given: string): Promise<number> {
   const { json } = terminal;
+  let id = given;
   let told = 0;
   let asked: string | null = null;
   for (;;) {
     const answer = await runOf(terminal, id);
     if (!answer.ok) return refuse(terminal, answer.message, 1);
     const run = answer.value;
+    id = run.id;
     if (!json) for (const line of storyLines(run.events.filter(({ seq }) => seq > told))) terminal.out(line);
     told = run.events.at(-1)?.seq ?? told;
     if (run.state === "ended") {
@@ -183,8 +191,29 @@ function oneRun(run: ShownRun): readonly string[] {
   return runLines([run]);
 }
 
-function runOf(terminal: Terminal, id: string): Promise<Answer<ShownRun>> {
-  return terminal.client.get<ShownRun>(`/api/v1/runs/${encodeURIComponent(id)}`);
+async function runOf(terminal: Terminal, given: string): Promise<Answer<ShownRun>> {
+  const id = await wholeId(terminal, given);
+  return id.ok ? terminal.client.get<ShownRun>(`/api/v1/runs/${id.value}`) : id;
+}
+
+/** So many runs are looked through for the beginning of an id. */
+const mostLookedThrough = 200;
+
+/** The id of the run whose id begins so, as Slack shows it; a whole id, or what cannot be one, is taken as it is. */
+async function wholeId({ client }: Terminal, given: string): Promise<Answer<string>> {
+  if (!/^[0-9a-f-]{8,35}$/i.test(given)) return { ok: true, value: encodeURIComponent(given) };
+  const answer = await client.get<{ runs: readonly ListedRun[] }>(`/api/v1/runs?limit=${mostLookedThrough}`);
+  if (!answer.ok) return answer;
+  const ids = answer.value.runs.map(({ id }) => id).filter((id) => id.startsWith(given.toLowerCase()));
+  const [id, another] = ids;
+  if (id === undefined)
+    return { ok: false, message: `None of the newest ${mostLookedThrough} runs has an id that begins with ${given}.` };
+  if (another !== undefined)
+    return {
+      ok: false,
+      message: `${ids.length} runs have ids that begin with ${given}; write more of it, such as ${id}.`,
+    };
+  return { ok: true, value: id };
 }
 
 function show<T>(terminal: Terminal, answer: Answer<T>, lines: (value: T) => readonly string[]): number {

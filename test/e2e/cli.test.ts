@@ -96,6 +96,16 @@ test("a run is asked for, shown, refused to its own requester, approved exactly 
   expect(shown.output).toContain("api:operator asked (it is slow): playbook 'cancel-after-approval' on ward");
   expect(shown.output).toContain(`paramedic approve ${id}`);
 
+  // As Slack shows ids. What begins like this run and no other.
+  const short = await paramedic(["show", id.slice(0, 18).toUpperCase()]);
+  expect(short).toMatchObject({ code: 0, output: expect.stringContaining(`paramedic approve ${id}`) });
+  expect(await paramedic(["show", "00000000-0000"])).toMatchObject({
+    code: 1,
+    output: expect.stringContaining("None of the newest 200 runs has an id that begins with 00000000-0000."),
+  });
+  const asked = await paramedic(["approve", id, "--json"]);
+  expect(asked).toMatchObject({ code: 2, output: expect.stringContaining("repeat with --yes") });
+  expect(asked.output).toContain("cancel");
   const undecided = await paramedic(["approve", id]);
   expect(undecided).toMatchObject({ code: 2 });
   expect(undecided.output).toContain(String(long.pid));
@@ -115,7 +125,7 @@ test("pause stops what starts, resume lets it go on", async () => {
   expect(await paramedic(["pause", "1h", "--reason", "incident"])).toMatchObject({ code: 0 });
   const run = await service.fire({ alertname: "DatabaseOverload", service: "ward" });
   await until(async () => (await service.run(run)).waitingFor === "switch", { what: "the run to wait for the switch" });
-  expect(await paramedic(["resume", "--reason", "over"])).toMatchObject({ code: 0 });
+  expect(await paramedic(["resume"])).toMatchObject({ code: 0 });
   expect(await service.ended(run)).toMatchObject({ outcome: "nothing-to-do" });
 });
 
