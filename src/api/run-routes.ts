@@ -46,8 +46,14 @@ export function runRoutes(world: ApiWorld, readBody: ReadBody, streams: RunStrea
     const events = await store.events(id, 0);
     // It may have ended in between; the row and the events are to tell the same story.
     if (row.state !== "ended" && events.at(-1)?.type === "ended") row = (await store.run(id)) ?? row;
-    const [approvals, playbook] = await Promise.all([store.approvals.ofRun(id), world.playbookOf(row.playbookHash)]);
-    return runView(row, events, approvals, playbook?.steps ?? null);
+    const [approvals, playbook, brokenAt] = await Promise.all([
+      store.approvals.ofRun(id),
+      world.playbookOf(row.playbookHash),
+      store.firstBrokenEvent(id),
+    ]);
+    if (brokenAt !== null)
+      world.log.error({ run: id, seq: brokenAt }, "The history of a run was changed behind its back");
+    return runView(row, events, approvals, playbook?.steps ?? null, brokenAt);
   }
 
   async function list({ query }: Call): Promise<Answer> {

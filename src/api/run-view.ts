@@ -47,6 +47,8 @@ export interface RunView extends Omit<RunLine, "trigger"> {
   readonly steps: readonly StepView[];
   readonly approvals: readonly Approval[];
   readonly events: readonly RunEvent[];
+  /** The first event that does not fit the chain of hashes, as when somebody edited it; null: the history is whole. */
+  readonly brokenAt: number | null;
 }
 
 export function runLine(row: RunRow): RunLine {
@@ -73,6 +75,7 @@ export function runView(
   events: readonly RunEvent[],
   approvals: readonly Approval[],
   steps: readonly Pick<Step, "id" | "do">[] | null,
+  brokenAt: number | null = null,
 ): RunView {
   const progress = progressOf(events);
   const created = events[0]?.type === "created" ? events[0] : null;
@@ -89,6 +92,7 @@ export function runView(
     steps: known.map((step) => stepView(step.id, step.do, progress.steps.get(step.id) ?? untouched)),
     approvals,
     events,
+    brokenAt,
   };
 }
 

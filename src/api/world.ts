@@ -73,6 +73,8 @@ export interface ApiStore {
   run(id: string): Promise<RunRow | null>;
   /** The events after `afterSeq`, in order. */
   events(runId: string, afterSeq: number): Promise<readonly RunEvent[]>;
+  /** The position of the first event that does not fit the run's chain of hashes; null: the history is whole. */
+  firstBrokenEvent(runId: string): Promise<number | null>;
   /** The same of many runs at once, each after its own position; runs of which there are none are left out. */
   news(since: ReadonlyMap<string, number>): Promise<ReadonlyMap<string, readonly RunEvent[]>>;
   episodes(filter: {

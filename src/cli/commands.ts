@@ -44,7 +44,12 @@ export async function listRuns(terminal: Terminal, filter: Readonly<Record<strin
 export async function showRun(terminal: Terminal, id: string, follow: boolean): Promise<number> {
   if (follow) return followRun(terminal, id);
   const answer = await runOf(terminal, id);
-  return show(terminal, answer, (run) => [...runLines([run]), ...storyLines(run.events), ...openQuestions(run)]);
+  return show(terminal, answer, (run) => [
+    ...runLines([run]),
+    ...storyLines(run.events),
+    ...brokenHistory(run),
+    ...openQuestions(run),
+  ]);
 }
 
 /** Starts a playbook; `inputs` are `name=value`, whose values are JSON where they can be read as such. */
@@ -179,6 +184,12 @@ async function followRun(terminal: Terminal, given: string): Promise<number> {
     asked = open?.id ?? asked;
     await sleep(followEveryMs);
   }
+}
+
+function brokenHistory({ brokenAt = null }: ShownRun): readonly string[] {
+  return brokenAt === null
+    ? []
+    : [`do not trust this story: from event ${brokenAt} on it was changed in the database, behind Paramedic's back`];
 }
 
 function openQuestions(run: ShownRun): readonly string[] {

@@ -25,6 +25,7 @@ export interface ShownApproval {
 export interface ShownRun extends ListedRun {
   readonly approvals: readonly ShownApproval[];
   readonly events: readonly RunEvent[];
+  readonly brokenAt?: number | null;
 }
 
 export interface ShownMitigation {

@@ -65,6 +65,27 @@ test("a run is shown with every step, its approvals and its events", async () =>
       expect.objectContaining({ seq: 3, type: "step-planned" }),
       expect.objectContaining({ seq: 4, type: "approval-requested" }),
     ],
+    brokenAt: null,
+  });
+});
+
+test("a history that somebody edited in the database is shown as one, and logged", async () => {
+  const run = await server.start();
+  await server.end(run);
+  const { pool } = server.database;
+  await pool.query("ALTER TABLE paramedic.run_events DISABLE TRIGGER append_only");
+  await pool.query(
+    "UPDATE paramedic.run_events SET event = replace(event::text, 'a test ends it', 'all is well')::json WHERE run_id = $1 AND event ->> 'type' = 'ended'",
+    [run],
+  );
+  await pool.query("ALTER TABLE paramedic.run_events ENABLE TRIGGER append_only");
+  const { json } = await server.call("GET", `/api/v1/runs/${run}`);
+  const seq = json.events.at(-1).seq;
+  expect(json).toMatchObject({ reason: "all is well", brokenAt: seq });
+  expect(server.lines.at(-1)).toEqual({
+    level: "error",
+    fields: { run, seq },
+    message: "The history of a run was changed behind its back",
   });
 });
 
