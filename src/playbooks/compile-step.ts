@@ -6,7 +6,7 @@ import { parseDuration } from "../domain/duration.ts";
 import type { JsonObject } from "../domain/json.ts";
 import type { Check, InputDeclaration, Revert, Step } from "../domain/playbook.ts";
 import { dyn, jsonSchemaOf, type ValueType, valueTypeOf } from "./cel-types.ts";
-import { type Condition, compileCondition, compileText, type Scope, type Text } from "./expression.ts";
+import { type Condition, compileCondition, compileText, type Scope, stepsAskedFor, type Text } from "./expression.ts";
 import { hint } from "./near.ts";
 import type { checkSchema, stepSchema } from "./schema.ts";
 import { compileTemplate, type StepInput } from "./template.ts";
@@ -61,7 +61,10 @@ export function compileStep(
   const scope: Scope = { ...around, place: "condition", output: null };
   const condition = raw.if === undefined ? null : conditionOf(raw.if, scope, "if", report);
   if (action === null) return null;
-  const input = templateOf(raw.with, action, scope, report);
+  // What the condition asks for is there where it holds.
+  const asked = raw.if === undefined ? new Set<string>() : stepsAskedFor(raw.if);
+  const optionalSteps = new Set([...around.optionalSteps].filter((id) => !asked.has(id)));
+  const input = templateOf(raw.with, action, { ...scope, optionalSteps }, report);
   const base = {
     id: raw.id,
     do: raw.do,

@@ -154,15 +154,28 @@ function refusedStep(id: string, scope: Scope): string | null {
   return `there is no step '${id}'${hint(id, scope.steps.keys())}`;
 }
 
-/** Whether it uses an optional step without asking anywhere whether that has seen something. */
-function notAskedFor(tree: ASTNode, { optionalSteps }: Scope): string | null {
-  if (!optionalSteps) return null;
-  const asked = new Set(
+/** The steps of which the expression asks by `has()` whether they have an output; none where it cannot be read. */
+export function stepsAskedFor(source: string): ReadonlySet<string> {
+  try {
+    return askedIn(parseExpression(source));
+  } catch {
+    return new Set();
+  }
+}
+
+function askedIn(tree: ASTNode): ReadonlySet<string> {
+  return new Set(
     presenceTests(tree).flatMap((test) => {
       const [root, id] = pathOf(test) ?? [];
       return root === "steps" && id !== undefined ? [id] : [];
     }),
   );
+}
+
+/** Whether it uses an optional step without asking anywhere whether that has seen something. */
+function notAskedFor(tree: ASTNode, { optionalSteps }: Scope): string | null {
+  if (!optionalSteps) return null;
+  const asked = askedIn(tree);
   const id = stepsIn(tree).find((one) => optionalSteps.has(one) && !asked.has(one));
   if (id === undefined) return null;
   return `step '${id}' is optional, so it may have seen nothing; ask first, as in has(steps.${id}) && …`;

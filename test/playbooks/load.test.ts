@@ -143,6 +143,17 @@ escalate: database
   expect(compiled.ok && compiled.loaded.matchers).toBeNull();
 });
 
+test("what the condition of a step asks for may be used by its input", () => {
+  const asks = good
+    .replace("do: postgres.activity\n", "do: postgres.activity\n    optional: true\n")
+    .replace("if: steps.activity.longestSeconds > 300", "if: has(steps.activity)")
+    .replace("olderThanSeconds: 300", "olderThanSeconds: ${{ steps.activity.longestSeconds }}");
+  expect(problemsOf(asks)).toEqual([]);
+  expect(problemsOf(asks.replace("if: has(steps.activity)", "if: 1 == 1"))).toEqual([
+    expect.stringContaining("step 'activity' is optional, so it may have seen nothing"),
+  ]);
+});
+
 test("an optional observation may be used where it is asked for first", () => {
   const optional = good.replace("do: postgres.activity\n", "do: postgres.activity\n    optional: true\n");
   const asked = "if: has(steps.activity) && steps.activity.longestSeconds";
