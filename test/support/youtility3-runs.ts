@@ -60,14 +60,17 @@ export async function isUp(prometheusUrl: string): Promise<boolean | null> {
   return up ? up.value[1] === "1" : null;
 }
 
-/** The ids of all runs once all of them and all alerts are over; null: not yet. */
-export async function idsWhenCalm(service: Service, prometheusUrl: string): Promise<readonly string[] | null> {
+/** The ids of all runs once all of them and all alerts are over; rejects with what goes on until then. */
+export async function idsWhenCalm(service: Service, prometheusUrl: string): Promise<readonly string[]> {
   const alerts = await alertsIn(prometheusUrl);
   const { body: seen } = await service.api("GET", "/api/v1/episodes?status=firing");
   const { body } = await service.api("GET", "/api/v1/runs?limit=100");
-  const runs = body.runs as readonly { readonly id: string; readonly state: string }[];
-  const isCalm = alerts.length === 0 && seen.episodes.length === 0 && runs.every(({ state }) => state === "ended");
-  return isCalm ? runs.map(({ id }) => id) : null;
+  const runs = body.runs as readonly { readonly id: string; readonly state: string; readonly waitingFor: string }[];
+  const going = runs.filter(({ state }) => state !== "ended");
+  if (alerts.length + seen.episodes.length + going.length === 0) return runs.map(({ id }) => id);
+  throw new Error(
+    JSON.stringify({ alerts, episodes: seen.episodes.map(({ labels }: { labels: object }) => labels), going }),
+  );
 }
 
 /** The same value every five minutes, from thirty hours ago to a day ago. */
