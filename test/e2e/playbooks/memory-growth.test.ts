@@ -69,9 +69,12 @@ stackServices.describe("memory-growth", () => {
 
   test("much is removed and too many new ones are left: no restart makes fewer of them, so nobody is asked, and people are told", async () => {
     const before = await started();
+    // Nothing is measured before all of them are there.
+    await stack.service.pause(true);
     await growMetrics(stack, 7);
     await growMetrics(stack, 1);
     const grown = await held();
+    await stack.service.pause(false);
     const run = await stack.noticed("MemoryGrowing");
     const ended = await stack.ended(run);
     expect(ended).toMatchObject({ outcome: "ineffective", approvals: [] });
