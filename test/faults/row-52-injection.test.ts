@@ -3,17 +3,27 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import fc from "fast-check";
-import { parse } from "yaml";
+import { parse, stringify } from "yaml";
 import { createActions } from "../../src/actions/registry.ts";
 import { createPatient, type Patient } from "../actions/postgres/patient.ts";
 import { payloads, traces } from "../support/payloads.ts";
 import { sharedPostgres } from "../support/postgres.ts";
 import { alertOf, createSpine, type Spine } from "../support/spine.ts";
+import { until } from "../support/until.ts";
 
 const folder = join(__dirname, "../../playbooks");
 const playbooks = readdirSync(folder)
   .filter((name) => name.endsWith(".yaml"))
-  .map((name) => readFileSync(join(folder, name), "utf8"));
+  .map((name) => withoutApplication(readFileSync(join(folder, name), "utf8")));
+
+/** There is no application here: what waits for one gives up soon, and database-overload has the database's own checks. */
+function withoutApplication(shipped: string): string {
+  const text = shipped.replaceAll(/\bwithin: \d+m\b/g, "within: 2s");
+  const playbook = parse(text);
+  if (playbook.name !== "database-overload") return text;
+  const verify = playbook.verify.filter((check: { do: string }) => check.do !== "http.get");
+  return stringify({ ...playbook, verify });
+}
 
 let patient: Patient;
 let spine: Spine;
@@ -110,8 +120,9 @@ test.each(startedByAlerts)(
       annotations: hostile,
     });
     expect((await spine.row(run)).playbook).toBe(name);
-    expect((await spine.settle(run)).state).toBe("ended");
+    await until(async () => (await spine.settle(run)).state === "ended", { timeoutMs: 60_000, what: "the run to end" });
     expect((await spine.events(run)).filter(({ type }) => type === "step-started")).toEqual([]);
     expect((await statementsOf(patient)).filter((text) => traces.test(text))).toEqual([]);
   },
+  90_000,
 );

@@ -20,6 +20,7 @@ steps:
   - { id: one, ${step} }
 verify:
   - { do: postgres.invalid-indexes, expect: output.count == 0 }
+escalate: database
 `;
   return loadPlaybooks([{ file: "tidy.yaml", text }], withPostgres);
 }

@@ -36,7 +36,14 @@ test("each is taken by one worker, with its whole history, until the lease ends"
   expect(first).toMatchObject({ playbookHash: "sha256:00", target: "db", rechecks: 0 });
   expect(first.history).toMatchObject([{ type: "created", seq: 1 }]);
   expect(taken.find(({ runId }) => runId === runs[1])?.target).toBeNull();
-  await until(async () => (await recoveries().take(30_000)).length === 2, { what: "the leases to end" });
+  const again = new Set<string>();
+  await until(
+    async () => {
+      for (const { runId } of await recoveries().take(30_000)) again.add(runId);
+      return again.size === 2;
+    },
+    { what: "the leases to end" },
+  );
 });
 
 test("it is over once, however many say so", async () => {

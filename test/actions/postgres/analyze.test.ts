@@ -37,7 +37,7 @@ describeContract("postgres.analyze", {
   at: (port) => ({ action: analyze, target: shop.at(port) }),
   arrange: async () => {
     await shop.asApp("DROP TABLE IF EXISTS fresh");
-    await shop.asApp("CREATE TABLE fresh AS SELECT generate_series(1, 1000) n");
+    await shop.asApp("CREATE TABLE fresh WITH (autovacuum_enabled = off) AS SELECT generate_series(1, 1000) n");
   },
   state: statistics,
   midway: {

@@ -127,7 +127,10 @@ stackServices.describe("slow-database-queries", () => {
     const ended = await stack.ended(run);
     await people.stop();
     expect(resultOf(ended, "statements").statements[0].query).toContain("of_a_session");
-    expect(ended.steps.find(({ id }) => id === "plan")?.state).toBe("failed");
+    expect(ended.steps.find(({ id }) => id === "plan")).toMatchObject({
+      state: "skipped",
+      reason: expect.stringMatching(/^not known: /),
+    });
     expect(resultOf(ended, "cancel").cancelled).toHaveLength(1);
     expect((await runaway).status).toBe(500);
     await stack.mailed(run, dba, "hands it over to you");
