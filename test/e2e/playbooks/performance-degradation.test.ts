@@ -19,6 +19,8 @@ stackServices.describe("performance-degradation", () => {
       hurry: [
         ["p95_seconds > 0.03", "p95_seconds > 0.001"],
         ["within: 30s", "within: 8s"],
+        // On a busy machine.
+        ["query_time_p95 < 30", "query_time_p95 < 60"],
       ],
     });
   });
@@ -35,7 +37,7 @@ stackServices.describe("performance-degradation", () => {
     await stack.sql("ANALYZE");
     await stack.sql("VACUUM");
     const before = await files();
-    const ended = await stack.late("PerformanceDegraded");
+    const ended = await stack.late("PerformanceDegraded", ["/search/?times=5"]);
     expect(ended).toMatchObject({ outcome: "nothing-to-do", approvals: [] });
     await stack.says(ended.id, "Nothing to do: PerformanceDegraded on youtility3");
     await stack.says(ended.id, "• no table is bloated");
@@ -84,15 +86,15 @@ stackServices.describe("performance-degradation", () => {
     await stack.calm();
   });
 
-  test("what is slow for another reason stays slow: the database's people are told what was measured", async () => {
+  test("what is slow for another reason stays so, though below the page's limit: the database's people are told what was measured", async () => {
     await trouble.cause(stack);
-    const people = stack.visit(["/slow/?seconds=0.3"]);
+    const people = stack.visit(["/slow/?seconds=0.09"]);
     const run = await stack.noticed("PerformanceDegraded");
     await stack.approve(run);
     const ended = await stack.ended(run);
     await people.stop();
     expect(ended.outcome).toBe("ineffective");
-    expect(ended.reason).toMatch(/ 95 % of queries up to \d{3} ms\)$/);
+    expect(ended.reason).toMatch(/ 95 % of queries up to \d{2,3} ms\)$/);
     await stack.says(run, "Needs you: performance-degradation on youtility3");
     await stack.mailed(run, dba, "hands it over to you");
     expect(pages(stack.callers)).toEqual([]);
