@@ -17,8 +17,8 @@ test("all are asked, in about the time that it takes, and none is given up", asy
   await Promise.all(Array.from({ length: questions }, () => house.ask()));
   const calls = house.slack.calls("chat.postMessage");
   expect(calls.filter(({ answer }) => answer !== null)).toHaveLength(questions);
-  // Each refusal that is heard keeps the others of the channel from calling; only what was under way then is refused too.
-  expect(calls.filter(({ answer }) => answer === null).length).toBeLessThan(2 * questions);
+  // Each refusal that is heard keeps the others of the channel from calling; what was under way then is refused too.
+  expect(calls.filter(({ answer }) => answer === null).length).toBeLessThan(6 * questions);
   const [dead] = await house.store.sql("SELECT count(*)::int AS n FROM paramedic.outbox WHERE state = 'dead'");
   expect(dead).toEqual({ n: 0 });
   await until(
