@@ -1,7 +1,7 @@
 /** Alerts as the store takes them, each with one run of the playbook `benchmark`. */
 
 import { newId } from "../src/ids.ts";
-import type { IncomingAlert } from "../src/store/receive.ts";
+import type { IncomingAlert } from "../src/store/incoming.ts";
 import { fingerprintOf, labelsOf, targetCount } from "./notifications.ts";
 
 const source = "alertmanager";

@@ -4,7 +4,8 @@ import type { Approval } from "../domain/approval.ts";
 import type { RunEvent, Trigger } from "../domain/event.ts";
 import type { Json } from "../domain/json.ts";
 import type { Step } from "../domain/playbook.ts";
-import { progressOf, type StepProgress, type StepState, untouched } from "../domain/progress.ts";
+import { progressOf } from "../domain/progress.ts";
+import { type StepProgress, type StepState, untouched } from "../domain/step-progress.ts";
 import type { RunRow } from "./world.ts";
 
 /** A run in a list. */

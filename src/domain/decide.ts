@@ -4,15 +4,9 @@ import { formatDuration } from "./duration.ts";
 import type { AskReason, Outcome } from "./event.ts";
 import { whyClosed } from "./maintenance-window.ts";
 import type { ChangeStep, Check, ObserveStep, Step } from "./playbook.ts";
-import {
-  type ApprovalProgress,
-  isSettled,
-  type Progress,
-  progressOf,
-  type StepProgress,
-  untouched,
-} from "./progress.ts";
+import { type Progress, progressOf } from "./progress.ts";
 import type { Run, WaitingFor } from "./run.ts";
+import { type ApprovalProgress, isSettled, type StepProgress, untouched } from "./step-progress.ts";
 import { nextCheck } from "./verify.ts";
 
 export type Decision =

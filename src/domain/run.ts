@@ -1,6 +1,6 @@
 /** A run: one execution of one playbook, for an episode, a request or a schedule. */
 
-import type { RunEvent } from "./event.ts";
+import type { Outcome, RunEvent } from "./event.ts";
 import type { MaintenanceWindow } from "./maintenance-window.ts";
 import type { Playbook } from "./playbook.ts";
 
@@ -16,6 +16,16 @@ export type WaitingFor =
   | "worker"
   | "announcement"
   | "lead-time";
+
+/**
+ * Where a run stands after a write. Times are milliseconds since 1970. `released` gives it back: to a worker of `host`, or
+ * to any where that is left out.
+ */
+export type Standing =
+  | { readonly state: "running" }
+  | { readonly state: "waiting"; readonly for: WaitingFor; readonly dueAt: number }
+  | { readonly state: "released"; readonly host?: string }
+  | { readonly state: "ended"; readonly outcome: Outcome };
 
 /** All that deciding needs to know of a run. */
 export interface Run {

@@ -1,7 +1,17 @@
 /** Which of a playbook's checks is to be measured next, and when. All must hold together. */
 
+import type { RunEvent } from "./event.ts";
 import type { Check } from "./playbook.ts";
-import type { CheckProgress } from "./progress.ts";
+
+/** The last measurement of one of the playbook's checks. */
+export interface CheckProgress {
+  readonly passed: boolean;
+  readonly at: string;
+  readonly reason: string | null;
+  /** How often in a row it has passed since any check last failed. 0 where it passed: what it said may no longer be so. */
+  readonly held: number;
+  readonly hasHeld: boolean;
+}
 
 export type NextCheck =
   | { readonly kind: "measure"; readonly check: Check; readonly index: number }
@@ -42,4 +52,18 @@ export function nextCheck(
 function isStale(last: CheckProgress | undefined, now: number): boolean {
   if (!last || last.held === 0) return true;
   return last.held === 1 && now - Date.parse(last.at) > measuredHoldsMs;
+}
+
+/** The measurement after one more. */
+export function afterMeasuring(
+  before: CheckProgress | undefined,
+  { passed, at, reason, found }: Extract<RunEvent, { type: "verification-checked" }>,
+): CheckProgress {
+  return {
+    passed,
+    at,
+    reason: reason ?? found ?? null,
+    held: passed ? (before?.held ?? 0) + 1 : 0,
+    hasHeld: passed || before?.hasHeld === true,
+  };
 }

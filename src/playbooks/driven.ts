@@ -1,12 +1,13 @@
 /** A run in the hands of this worker: what it is driven with, and how what was decided is stored. */
 
 import type { Happening } from "../domain/event.ts";
+import type { Standing } from "../domain/run.ts";
 import type { Clock } from "./clock.ts";
 import type { HeldLease } from "./leases.ts";
 import type { LoadedPlaybook } from "./load.ts";
 import type { Persist } from "./persist.ts";
 import type { Record, Stored } from "./record.ts";
-import type { ClaimedRun, Standing, World } from "./world.ts";
+import type { ClaimedRun, World } from "./world.ts";
 
 /** How the process asks its runs to stop: `soft` between two things they do, `hard` at once. */
 export interface Stop {

@@ -1,9 +1,10 @@
 /** What a worker has found out about its run: kept at once, stored before the next effect and whenever the run pauses. */
 
 import type { DatedHappening, Happening, RunEvent } from "../domain/event.ts";
+import type { Standing } from "../domain/run.ts";
 import type { Clock } from "./clock.ts";
 import type { Persist } from "./persist.ts";
-import type { ClaimedRun, ReloadedRun, RunStore, Standing } from "./world.ts";
+import type { ClaimedRun, ReloadedRun, RunStore } from "./world.ts";
 
 /** `moved`: decide anew. `lost`: the run is another worker's. `paused`: the kill switch refused an intent. */
 export type Stored = "written" | "moved" | "lost" | "paused";

@@ -3,7 +3,7 @@
 import type { BudgetUse, DatedHappening, Outcome, RunEvent } from "../domain/event.ts";
 import type { JsonObject } from "../domain/json.ts";
 import type { Budget } from "../domain/playbook.ts";
-import type { Announcements, WaitingFor } from "../domain/run.ts";
+import type { Announcements, Standing } from "../domain/run.ts";
 import type { Target } from "../domain/target.ts";
 import type { LoadedPlaybook } from "./load.ts";
 
@@ -29,13 +29,6 @@ export interface ReloadedRun {
   /** The database's time, milliseconds since 1970. */
   readonly now: number;
 }
-
-export type Standing =
-  | { readonly state: "running" }
-  | { readonly state: "waiting"; readonly for: WaitingFor; readonly dueAt: number }
-  /** `host`: for a worker of that host; left out: for any. */
-  | { readonly state: "released"; readonly host?: string }
-  | { readonly state: "ended"; readonly outcome: Outcome };
 
 export type Appended =
   | { readonly kind: "written"; readonly lastSeq: number; readonly lastHash: Buffer; readonly woken: readonly string[] }

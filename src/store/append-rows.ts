@@ -1,17 +1,10 @@
 /** What one write of runs stores: the rows of each table that follow from the events. */
 
-import type { DatedHappening, Happening, Outcome } from "../domain/event.ts";
-import type { WaitingFor } from "../domain/run.ts";
+import type { DatedHappening, Happening } from "../domain/event.ts";
+import type { Standing } from "../domain/run.ts";
 import type { Link } from "./chain.ts";
 import { given } from "./given.ts";
 import { saidOf, type Telling } from "./said.ts";
-
-/** Where a run stands after a write. Times are milliseconds since 1970. `released` gives it back for any worker to take. */
-export type Standing =
-  | { readonly state: "running" }
-  | { readonly state: "waiting"; readonly for: WaitingFor; readonly dueAt: number }
-  | { readonly state: "released"; readonly host?: string }
-  | { readonly state: "ended"; readonly outcome: Outcome };
 
 export interface Append {
   readonly runId: string;

@@ -10,7 +10,7 @@ import type { Database } from "./connect.ts";
 import { orBeginAnew } from "./escalate.ts";
 import type { Telling } from "./said.ts";
 
-export type { Append, Standing } from "./append-rows.ts";
+export type { Append } from "./append-rows.ts";
 
 /**
  * `written`: it is so now. `moved`: somebody else appended in between; read again and decide anew. `lost`: another worker

@@ -2,7 +2,7 @@
 
 import type { Database } from "./connect.ts";
 import { isOver } from "./escalate.ts";
-import { isGivenUp } from "./outbox.ts";
+import { isGivenUp } from "./outbox-troubles.ts";
 
 /** Each counts only where no way has told of it, nobody has it, and it is not over. */
 export interface Untold {

@@ -1,5 +1,6 @@
 import type { Happening } from "../../src/domain/event.ts";
-import { isSettled, progressOf, type StepState, untouched } from "../../src/domain/progress.ts";
+import { progressOf } from "../../src/domain/progress.ts";
+import { isSettled, type StepState, untouched } from "../../src/domain/step-progress.ts";
 import { happened, historyOf, timeAt } from "../support/builders.ts";
 
 const {

@@ -42,9 +42,7 @@ test.each<PagerDutyFailure>(["hang", 500, "html-503", 429])(
     const { rows } = await onCall.spine.database.pool.query(
       "SELECT attempts, last_error IS NOT NULL AS told_why FROM paramedic.outbox WHERE way = 'pagerduty'",
     );
-    // A refusal for the moment is no attempt.
-    const attempts = failure === 429 ? 0 : pagerDuty.requests.length;
-    expect(rows).toEqual([{ attempts, told_why: true }]);
+    expect(rows).toEqual([{ attempts: pagerDuty.requests.length, told_why: true }]);
     expect(dedupKeys()).toEqual([]);
 
     pagerDuty.fail(null);

@@ -1,5 +1,5 @@
 import fc from "fast-check";
-import type { IncomingAlert, Received } from "../../src/store/receive.ts";
+import type { IncomingAlert, Received } from "../../src/store/incoming.ts";
 import { closeStores, incoming, newRun, newStore, sameStore, type TestStore } from "../support/store.ts";
 
 jest.setTimeout(120_000);

@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import type { IncomingAlert } from "../../src/store/receive.ts";
+import type { IncomingAlert } from "../../src/store/incoming.ts";
 import { happened } from "../support/builders.ts";
 import {
   appendOf,
