@@ -61,7 +61,11 @@ export async function startTcpProxy(targetPort: number): Promise<TcpProxy> {
   let server = await listen(accept, 0);
   const port = portOf(server);
   const reset = () => {
-    for (const socket of sockets) socket.resetAndDestroy();
+    for (const socket of sockets) {
+      // libuv resets no connection that is being shut down (uv_tcp_close_reset), and Node would then leave its handle open.
+      if (socket.writableEnded) socket.destroy();
+      else socket.resetAndDestroy();
+    }
   };
   const close = async () => {
     const closed = server.listening && new Promise((resolve) => server.close(resolve));
