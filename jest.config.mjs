@@ -28,7 +28,7 @@ export default {
   globalSetup: "<rootDir>/test/support/global-setup.ts",
   globalTeardown: "<rootDir>/test/support/global-teardown.ts",
   reporters: ["default", "<rootDir>/test/support/summary-reporter.mjs"],
-  maxWorkers: 2,
+  maxWorkers: 3,
   // Real servers start within tests, on machines that are busy with other tests.
   testTimeout: 60_000,
 };

@@ -11,7 +11,7 @@ import { join, relative } from "node:path";
 import { summaryLine } from "./summary-line.mjs";
 
 /** More files than these that fail are no matter of a moment. */
-const mostAgain = 10;
+const mostAgain = 5;
 
 const folder = mkdtempSync(join(tmpdir(), "test-summary-"));
 process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
